@@ -1,1 +1,18 @@
+//! A canary for sign-in: walks the whole OAuth 2.0 and OpenID Connect journey as a user would, on a schedule.
+//!
+//! The modules below stand in dependency order: each imports only from those above it, and a test holds that.
 
+// Words: what everything else speaks in.
+pub mod secret;
+pub mod taxonomy;
+
+pub mod probe;
+pub mod run;
+
+// Edges: the only places that touch clock, network, browser and disk.
+pub mod clock;
+
+// Doing: edges and words put to work.
+pub mod journey;
+
+pub mod pipeline;

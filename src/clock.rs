@@ -1,0 +1,9 @@
+//! The one place that reads the wall clock. Thought modules take `now` as a value.
+
+use jiff::Timestamp;
+
+/// The time of day.
+#[expect(clippy::disallowed_methods, reason = "this is the owner of the clock")]
+pub fn now() -> Timestamp {
+    Timestamp::now()
+}

@@ -1,0 +1,250 @@
+//! What one run leaves behind: steps, evidence, why it stopped, and the verdict. Everything here is redacted already:
+//! it is built from what `redact` lets through, and may be stored and shown.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::probe::ProbeId;
+use crate::taxonomy::{Action, Cause, Class, Outcome, Stage};
+
+/// Version of a stored run; a record decodes alone by it.
+pub const RUN_VERSION: u16 = 1;
+
+/// UUIDv7: unique, and sorted by the time of its making.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunId(pub Uuid);
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One run as it is stored, and as the API and `check --format json` show it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Run {
+    pub version: u16,
+    pub id: RunId,
+    pub probe: ProbeId,
+    pub provider: String,
+    pub environment: String,
+    pub location: String,
+    /// When it was due; absent for runs that a person asked for.
+    pub scheduled_at: Option<Timestamp>,
+    pub started_at: Timestamp,
+    pub duration_ms: u64,
+    pub outcome: Outcome,
+    /// Present exactly when `outcome` is `failed` or `unknown`.
+    pub verdict: Option<Verdict>,
+    pub steps: Vec<StepRecord>,
+    pub warnings: Vec<Warning>,
+    /// What was seen; left out of lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
+}
+
+/// The five fields of a verdict.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    pub stage: Stage,
+    pub class: Class,
+    pub cause: Cause,
+    pub action: Action,
+    /// What was seen, in one line for a person.
+    pub detail: String,
+    /// The answer itself, secrets redacted; absent where no answer came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw: Option<Raw>,
+}
+
+/// An answer that carried an error, secrets redacted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Raw {
+    /// HTTP status; absent for redirect parameters.
+    pub status: Option<u16>,
+    /// Response headers, names in lower case.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
+    /// Body, or the redirect parameters still encoded.
+    pub body: String,
+    /// `error` as sent.
+    pub error: Option<String>,
+    /// `error_description` as sent.
+    pub error_description: Option<String>,
+}
+
+/// One step of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    pub stage: Stage,
+    pub outcome: Outcome,
+    pub duration_ms: u64,
+}
+
+/// Something that did not stop the run and should be known all the same; makes it `degraded`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    pub stage: Stage,
+    pub class: Class,
+    pub detail: String,
+}
+
+/// What a journey gives back, whatever happened.
+#[derive(Debug, Default)]
+pub struct Walk {
+    pub steps: Vec<StepRecord>,
+    pub warnings: Vec<Warning>,
+    /// Absent when every step passed.
+    pub stop: Option<Stop>,
+    pub evidence: Evidence,
+}
+
+/// Where and why a journey stopped. A target's failure is data, not an `Err`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stop {
+    pub stage: Stage,
+    pub fault: Fault,
+}
+
+/// Why a journey stopped; `verdict::judge` names its class.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fault {
+    /// The provider answered, and the answer is not what the step needs.
+    Answer(Raw),
+    /// Error parameters came back at the redirect URI.
+    Callback(Raw),
+    /// We checked, and it does not hold up.
+    Check(Finding),
+    /// No whole answer came.
+    Transport(Finding),
+    /// The browser's part stopped.
+    Page(Finding),
+    /// Our own fault; the target was not judged.
+    Monitor(Finding),
+}
+
+/// A class that is known where the fault is seen, with what was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    pub class: Class,
+    pub detail: String,
+}
+
+impl Finding {
+    /// Names a class and what was seen.
+    pub fn new(class: Class, detail: impl Into<String>) -> Self {
+        Self {
+            class,
+            detail: detail.into(),
+        }
+    }
+}
+
+/// What was seen on the way.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Evidence {
+    /// Requests that the probe sent by itself, in order.
+    pub exchanges: Vec<Exchange>,
+    /// What the browser's top page requested, in order.
+    pub hops: Vec<Hop>,
+    /// The page at which the browser's part stopped.
+    pub page: Option<PageEvidence>,
+    /// Clock of the provider minus ours, from the `Date` header.
+    pub clock_offset_ms: Option<i64>,
+    /// What the run learned: rotation, granted scope, lifetimes, algorithm.
+    pub facts: BTreeMap<String, String>,
+    /// Browser and driver, as they name themselves.
+    pub browser: Option<BrowserVersion>,
+    /// Where screenshot and evidence were written, where they were.
+    pub saved: Option<String>,
+}
+
+/// One HTTP request and what came of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Exchange {
+    pub stage: Stage,
+    pub started_at: Timestamp,
+    pub method: String,
+    pub url: String,
+    pub request_headers: Vec<(String, String)>,
+    pub request_body: String,
+    /// Absent when no answer came.
+    pub status: Option<u16>,
+    pub response_headers: Vec<(String, String)>,
+    pub response_body: String,
+    /// Size of the body on the wire, as far as it was read.
+    pub response_size_bytes: u64,
+    pub timings: Timings,
+    pub peer: Option<Peer>,
+    /// What went wrong below HTTP, in one line.
+    pub error: Option<String>,
+}
+
+/// Where the time of a request went, in microseconds. A part that did not happen (a kept connection) is absent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timings {
+    pub dns_us: Option<u64>,
+    pub connect_us: Option<u64>,
+    pub tls_us: Option<u64>,
+    /// From the request's start to the first byte of the answer.
+    pub first_byte_us: Option<u64>,
+    pub total_us: u64,
+}
+
+/// Who answered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    pub address: Option<String>,
+    /// Certificate chain as sent, leaf first.
+    pub certificates: Vec<Certificate>,
+}
+
+/// One certificate of a chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    pub subject: String,
+    pub issuer: String,
+    pub not_before: Timestamp,
+    pub not_after: Timestamp,
+    pub sha256: String,
+}
+
+/// One document request of the browser: a redirect, a page, or the callback that was held back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Hop {
+    pub method: String,
+    pub url: String,
+    /// Absent when the request was held back or failed.
+    pub status: Option<u16>,
+    /// Milliseconds since the browser's part began.
+    pub at_ms: u64,
+    /// The browser's own word for a failure, such as `net::ERR_CONNECTION_REFUSED`.
+    pub error: Option<String>,
+}
+
+/// The page at which the browser's part stopped.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct PageEvidence {
+    pub url: String,
+    pub title: String,
+    /// Visible text, cut to a readable length.
+    pub text: String,
+    /// Errors of the page's console.
+    pub console: Vec<String>,
+    /// PNG, every filled value masked before it was taken. Kept beside the record, not in it.
+    #[serde(skip)]
+    pub screenshot: Option<Vec<u8>>,
+}
+
+/// Browser and driver, as they name themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrowserVersion {
+    pub browser: String,
+    pub driver: String,
+}
