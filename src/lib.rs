@@ -9,8 +9,14 @@ pub mod taxonomy;
 pub mod probe;
 pub mod run;
 
+// Thought: pure decisions over values.
+pub mod redact;
+
 // Edges: the only places that touch clock, network, browser and disk.
 pub mod clock;
+
+pub mod http;
+pub mod vault;
 
 // Doing: edges and words put to work.
 pub mod journey;
