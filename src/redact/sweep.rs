@@ -1,7 +1,8 @@
 //! Finds known values in a text, through any mix of percent, JSON, HTML and base64 encodings.
 //!
 //! The text is decoded level by level, each byte remembering where it came from, and every level is searched. So a value
-//! is found however it was escaped, and exactly its own characters are replaced.
+//! is found however it was escaped, and exactly its own characters are replaced. A value that itself holds escapes of
+//! several kinds (both `%41` and `\n`, say) is only found plain or escaped once.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -19,6 +20,9 @@ const LEVELS: usize = 8;
 
 /// Patterns are searched by their first bytes, which keeps the automaton small for long tokens, and compared in full.
 const PREFIX_BYTES: usize = 64;
+
+/// A value that itself holds escapes is looked for decoded as well, unless that leaves next to nothing.
+const SHORTEST_DECODED: usize = SHORTEST_KNOWN / 2;
 
 /// The values and the automaton that finds them.
 #[derive(Default)]
@@ -62,7 +66,7 @@ impl Sweep {
         self.values.push(Zeroizing::new(value.to_owned()));
         let mut plain = Level::of(value.as_bytes());
         for _ in 0..LEVELS {
-            if plain.bytes.len() >= SHORTEST_KNOWN {
+            if plain.bytes.len() >= SHORTEST_DECODED {
                 self.pattern(index, plain.bytes.clone(), false);
             }
             let Some(next) = plain.decoded() else { break };
