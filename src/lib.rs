@@ -9,6 +9,12 @@ pub mod taxonomy;
 pub mod probe;
 pub mod run;
 
+// Thought: pure decisions over values.
+pub mod oauth;
+
+pub mod expression;
+pub mod verdict;
+
 // Edges: the only places that touch clock, network, browser and disk.
 pub mod clock;
 
