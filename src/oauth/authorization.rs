@@ -126,7 +126,7 @@ mod tests {
             response_mode: mode,
             extra: &extra,
         };
-        let challenge = "TJXUjVyTxuaOCpO4N-MbiaLSC2FA-7JMv_tAgKCmuAM";
+        let challenge = "TJRIXgwhrmxBzh3-e2v6zupato5AokdvUCCOUm9QYIA";
         let ours = format!(
             "response_type=code&client_id=c%261&redirect_uri=https%3A%2F%2Fapp%2Fcb%3Fx%3D1&state=s\
              &code_challenge={challenge}&code_challenge_method=S256"
