@@ -12,6 +12,10 @@ pub mod run;
 // Thought: pure decisions over values.
 pub mod redact;
 
+pub mod oauth;
+
+pub mod expression;
+
 // Edges: the only places that touch clock, network, browser and disk.
 pub mod clock;
 
