@@ -21,6 +21,7 @@ pub mod clock;
 
 pub mod http;
 pub mod vault;
+pub mod loopback;
 
 // Doing: edges and words put to work.
 pub mod journey;

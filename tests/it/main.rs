@@ -1,3 +1,5 @@
 //! Tests without a browser, in one binary.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod architecture;
+mod loopback;
