@@ -1,0 +1,41 @@
+# What there is to do here. Every target brings what it needs; a second run finds it there and is quick.
+#
+#   make demo    a daemon that signs in at its own provider, with a page to watch it by
+#   make test    everything: unit tests, tests/it, and tests/live with a real browser and a real provider
+#   make lint    formatting, and clippy with warnings as errors
+#   make bench   figures against other tools, as ratios measured in one run
+#   make setup   only what the others need: a browser and its driver, the Node packages
+
+.PHONY: demo test lint bench setup browser
+.DELETE_ON_ERROR:
+
+# npm writes this file last, so it stands for a complete folder and goes when the folder goes.
+PROVIDER := tests/live/oidc-provider/node_modules/.package-lock.json
+PLAYWRIGHT := benches/playwright/node_modules/.package-lock.json
+
+demo: browser
+	cargo run --locked -- demo
+
+test: setup
+	cargo test --locked --lib --bins --test it
+	cargo test --locked --test live
+
+# The live target is off by default, so it is named.
+lint:
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --test live -- -D warnings
+
+bench: setup $(PLAYWRIGHT)
+	cargo build --locked --release
+	python3 benches/journey.py
+
+setup: browser $(PROVIDER)
+
+browser:
+	@.ci/install chromium=chromium chromedriver=chromium-driver
+
+$(PROVIDER) $(PLAYWRIGHT): %/node_modules/.package-lock.json: %/package.json %/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20 or later with npm" >&2; exit 1; }
+	npm ci --prefix $* --no-audit --no-fund
+	@touch $@
