@@ -31,6 +31,12 @@ pub const SHORTEST_KNOWN: usize = 8;
 /// Bodies are cut to so many bytes after redaction.
 pub const BODY_LIMIT_BYTES: usize = 64 * 1024;
 
+/// Header values are cut to so many bytes after redaction.
+pub const HEADER_LIMIT_BYTES: usize = 8 * 1024;
+
+/// What lies beyond is left out before redaction, which bounds its work.
+const READ_LIMIT_BYTES: usize = 2 * BODY_LIMIT_BYTES;
+
 /// Encodings inside encodings (an address in a parameter of an address) are followed so far, and hidden beyond.
 const DEPTH_LIMIT: usize = 6;
 
@@ -61,14 +67,20 @@ impl Redactor {
         self.through(url, |text| params::url(text, 0))
     }
 
-    /// The value of a header.
+    /// The value of a header, cut to [`HEADER_LIMIT_BYTES`].
     pub fn header(&self, name: &str, value: &str) -> String {
-        self.through(value, |text| header(&name.to_ascii_lowercase(), text))
+        let clean = self.through(value, |text| header(&name.to_ascii_lowercase(), text));
+        cut(clean, HEADER_LIMIT_BYTES)
     }
 
     /// A whole body of any kind, cut to [`BODY_LIMIT_BYTES`]. What the text looks like counts for more than
     /// `content_type`, which servers get wrong.
     pub fn body(&self, content_type: Option<&str>, body: &[u8]) -> String {
+        if body.len() > READ_LIMIT_BYTES {
+            let left_out = body.len() - READ_LIMIT_BYTES;
+            let start = self.partial_body(content_type, &body[..READ_LIMIT_BYTES]);
+            return format!("{start}[cut, {left_out} bytes more]");
+        }
         let Some(text) = readable(body) else {
             return format!("[binary, {} bytes]", body.len());
         };
@@ -78,11 +90,12 @@ impl Redactor {
             Kind::Form => params::form(text, 0),
             Kind::Text => text::redact(text),
         });
-        cut(clean)
+        cut(clean, BODY_LIMIT_BYTES)
     }
 
     /// A body whose end is missing. Its last word may be the first part of a secret, and is hidden.
     pub fn partial_body(&self, content_type: Option<&str>, body: &[u8]) -> String {
+        let body = &body[..body.len().min(READ_LIMIT_BYTES)];
         let start = body
             .iter()
             .rposition(|byte| b" \t\r\n\"'&<>,;".contains(byte))
@@ -150,10 +163,10 @@ fn readable(body: &[u8]) -> Option<Cow<'_, str>> {
     Some(String::from_utf8_lossy(body))
 }
 
-fn cut(mut text: String) -> String {
-    if text.len() > BODY_LIMIT_BYTES {
-        let left_out = text.len() - BODY_LIMIT_BYTES;
-        text.truncate(text.floor_char_boundary(BODY_LIMIT_BYTES));
+fn cut(mut text: String, limit: usize) -> String {
+    if text.len() > limit {
+        let left_out = text.len() - limit;
+        text.truncate(text.floor_char_boundary(limit));
         text.push_str(&format!("[cut, {left_out} bytes more]"));
     }
     text

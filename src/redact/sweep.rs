@@ -138,6 +138,8 @@ impl Sweep {
 
     fn search(&self, automaton: &AhoCorasick, level: &Level, found: &mut Vec<Found>) {
         let bytes = &level.bytes;
+        // A long base64 text is walked through once, however many hits are in it.
+        let mut covered = 0;
         for hit in automaton.find_overlapping_iter(bytes) {
             for &index in &self.behind[hit.pattern().as_usize()] {
                 let pattern = &self.patterns[index];
@@ -146,6 +148,9 @@ impl Sweep {
                 }
                 let (mut start, mut end) = (hit.start(), hit.start() + pattern.bytes.len());
                 if pattern.base64 {
+                    if start < covered {
+                        continue;
+                    }
                     // Characters at the edge hold bits of the value and of its neighbours.
                     while start > 0 && is_base64(bytes[start - 1]) {
                         start -= 1;
@@ -153,6 +158,7 @@ impl Sweep {
                     while end < bytes.len() && is_base64(bytes[end]) {
                         end += 1;
                     }
+                    covered = end;
                 }
                 found.push(Found {
                     start: level.source(start),

@@ -99,24 +99,29 @@ fn assignments(text: &str) -> String {
     while let Some(found) = ASSIGNMENT.captures_at(text, done) {
         let start = found.get(0).expect("group 0 is the match").end();
         clean.push_str(&text[done..start]);
+        done = start;
+        let rule = names::rule(&found[1]);
+        if rule == Rule::Keep {
+            continue;
+        }
         let quote = found.get(3).map_or("", |quote| quote.as_str());
-        let end = start + value_length(&text[start..], quote);
-        let value = &text[start..end];
-        done = match assigned(&found[1], &found[2], quote, value) {
-            Some(hidden) => {
-                clean.push_str(&hidden);
-                end
-            }
-            None => start,
-        };
+        let end = start + value_length(&text[start..], quote, rule);
+        let is_prose = found[2].contains(':') && quote.is_empty();
+        if let Some(hidden) = assigned(rule, is_prose, &text[start..end]) {
+            clean.push_str(&hidden);
+            done = end;
+        }
     }
     clean.push_str(&text[done..]);
     clean
 }
 
 /// A quoted value reaches to a quote written like its own, any other to the next separator.
-fn value_length(rest: &str, quote: &str) -> usize {
+fn value_length(rest: &str, quote: &str, rule: Rule) -> usize {
     let end = match quote {
+        _ if rule == Rule::Signature => {
+            rest.find(|c: char| !c.is_ascii_alphanumeric() && !"._~+/-".contains(c))
+        }
         "\"" | "'" => super::json::unescaped(rest, quote.as_bytes()[0]),
         _ if quote.starts_with('\\') => rest.find(quote),
         _ => rest.find(|c: char| c.is_whitespace() || "\"'<>&;,".contains(c)),
@@ -124,17 +129,16 @@ fn value_length(rest: &str, quote: &str) -> usize {
     end.unwrap_or(rest.len())
 }
 
-/// What stands in place of `value`; `None` to leave it.
-fn assigned(name: &str, between: &str, quote: &str, value: &str) -> Option<String> {
+/// What stands in place of `value`; `None` to leave it. In prose, `password: wrong` is no assignment.
+fn assigned(rule: Rule, is_prose: bool, value: &str) -> Option<String> {
     if value.is_empty() || value.starts_with("[redacted-") {
         return None;
     }
-    let is_prose = between.contains(':') && quote.is_empty();
-    let hide = match names::rule(name) {
+    let hide = match rule {
         Rule::Keep => false,
         Rule::Signature => return signed_in_text(value),
         Rule::Hide => !is_prose || !is_word(value),
-        Rule::Code => !between.contains(':') || !names::reads_as_error_code(value),
+        Rule::Code => !is_prose || !names::reads_as_error_code(value),
     };
     hide.then(|| mark(value))
 }
