@@ -432,7 +432,7 @@ fn describe(answer: &Answer) -> String {
     if kind == "application/json" {
         match serde_json::from_str::<Value>(&answer.body) {
             Ok(body) if body["error"].is_string() => {
-                seen.push_str(&format!(" error={}", text(&body, "error")))
+                seen.push_str(&format!(" error={}", text(&body, "error")));
             }
             Ok(_) => (),
             Err(_) => seen.push_str(" no JSON"),
