@@ -20,8 +20,8 @@ pub mod expression;
 pub mod clock;
 
 pub mod http;
-pub mod vault;
 pub mod loopback;
+pub mod vault;
 
 // Doing: edges and words put to work.
 pub mod journey;

@@ -14,7 +14,7 @@ use x509_parser::der_parser;
 use super::SigningAlg;
 
 /// How many keys of a kind the key set shows: the one that signs, and those that signed before it.
-const KEPT: usize = 3;
+const KEPT: usize = 8;
 
 /// The keys of the server, newest first.
 #[derive(Debug)]
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn the_key_set_stays_small() {
         let mut keys = Keys::new().unwrap();
-        for _ in 0..5 {
+        for _ in 0..KEPT + 2 {
             keys.rotate(SigningKey::new(SigningAlg::Es256).unwrap());
         }
         assert_eq!(keys.set().keys.len(), 1 + KEPT);

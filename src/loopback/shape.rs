@@ -11,7 +11,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use futures::stream;
+use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 
 use super::events::{About, EventKind};
@@ -219,8 +219,13 @@ async fn bend(response: Response, drawn: &Drawn) -> Response {
     parts
         .headers
         .insert(header::CONTENT_LENGTH, HeaderValue::from(whole.len()));
-    let end = io::Error::from(io::ErrorKind::ConnectionAborted);
-    Response::from_parts(parts, Body::from_stream(stream::iter([Ok(half), Err(end)])))
+    // The pause sends the first half on its way before the end takes the connection down.
+    let end = async {
+        tokio::task::yield_now().await;
+        Err(io::Error::from(io::ErrorKind::ConnectionAborted))
+    };
+    let body = stream::iter([Ok(half)]).chain(stream::once(end));
+    Response::from_parts(parts, Body::from_stream(body))
 }
 
 /// Sets the clock of the answer where a fault moves it.

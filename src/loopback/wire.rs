@@ -115,7 +115,9 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.slot.with(|stream| stream.poll_flush(cx), gone())
+        // HTTP flushes while the fault is at work; an error would end both.
+        self.slot
+            .with(|stream| stream.poll_flush(cx), Poll::Ready(Ok(())))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -615,7 +615,7 @@ async fn signing_out_asks_where_nothing_proves_who_wants_it() {
     let hint = text(&tokens, "id_token");
     for query in [
         format!("id_token_hint={hint}&post_logout_redirect_uri=https://evil.example/"),
-        format!("id_token_hint={}x", hint),
+        format!("id_token_hint={hint}x"),
         "post_logout_redirect_uri=https://app.example.com/".to_owned(),
         format!("id_token_hint={hint}&client_id=demo-post"),
     ] {

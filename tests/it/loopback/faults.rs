@@ -1,1 +1,705 @@
-//! Placeholder.
+//! Every fault of the loopback provider, as it shows on the wire. Each one must leave its sign in what a client sees at
+//! its endpoint, and the sign must not be there without it.
+
+use std::time::Duration;
+
+use authcanary::loopback::{Endpoint, EventKind, Fault, Kind, Loopback, TokenName};
+use aws_lc_rs::digest;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::jwk::JwkSet;
+use jsonwebtoken::{DecodingKey, Validation};
+use serde_json::{Map, Value, json};
+use strum::IntoEnumIterator;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::visitor::{Answer, Visitor, jwt_part, parameters, server, text};
+
+/// Where each fault is looked for, and its sign there. No wildcard: a new fault needs a line.
+fn cases(kind: &Kind) -> Vec<(Endpoint, Kind, &'static str)> {
+    use Endpoint::{
+        Authorize, Callback, Consent, Discovery, Introspection, Jwks, Login, Logout, Refresh,
+        Resource, Revocation, Token, Userinfo,
+    };
+    let at = |endpoint, sign| vec![(endpoint, kind.clone(), sign)];
+    let both = |sign| vec![(Token, kind.clone(), sign), (Refresh, kind.clone(), sign)];
+    match kind {
+        Kind::Close => at(Jwks, "closed after 0 bytes"),
+        Kind::Reset => at(Jwks, "reset after 0 bytes"),
+        Kind::Never => at(Jwks, "open after 0 bytes"),
+        Kind::Drip(_) => vec![(Jwks, Kind::Drip(1), "open, content-length 1048576")],
+        Kind::EndlessHeaders => at(Jwks, "flood of headers"),
+        Kind::Noise => at(Jwks, "no HTTP"),
+        Kind::Status(_) => vec![
+            (Discovery, Kind::Status(503), "status=503 type=text/html"),
+            (Login, Kind::Status(502), "status=502"),
+            (Token, Kind::Status(500), "status=500"),
+            (Endpoint::Any, Kind::Status(504), "status=504"),
+        ],
+        Kind::Error(_) => vec![
+            (
+                Token,
+                Kind::Error("invalid_client".into()),
+                "status=401 type=application/json error=invalid_client",
+            ),
+            (
+                Refresh,
+                Kind::Error("invalid_grant".into()),
+                "status=400 type=application/json error=invalid_grant",
+            ),
+            (
+                Userinfo,
+                Kind::Error("invalid_token".into()),
+                "status=401 type=application/json error=invalid_token",
+            ),
+            (
+                Authorize,
+                Kind::Error("temporarily_unavailable".into()),
+                "callback error=temporarily_unavailable",
+            ),
+            (
+                Callback,
+                Kind::Error("server_error".into()),
+                "callback error=server_error",
+            ),
+        ],
+        Kind::ErrorInSuccess(_) => {
+            let error = Kind::ErrorInSuccess("invalid_grant".into());
+            vec![(
+                Token,
+                error,
+                "status=200 type=application/json error=invalid_grant",
+            )]
+        }
+        Kind::RateLimited(_) => vec![(
+            Userinfo,
+            Kind::RateLimited(7),
+            "status=429 type=text/html retry-after=7",
+        )],
+        Kind::BlockedByGateway => at(Resource, "web application firewall"),
+        Kind::Latency(_) => vec![(Jwks, Kind::Latency(600_000), "open after 0 bytes")],
+        Kind::HugeBody => at(Jwks, "flood, content-length 1073741824"),
+        Kind::RedirectLoop => at(
+            Discovery,
+            "status=307 type= location=/.well-known/openid-configuration",
+        ),
+        Kind::Garbage => at(Token, "status=200 type=application/json no JSON"),
+        Kind::Truncated => at(Discovery, "status=200 type=application/json no JSON"),
+        Kind::Cut => at(Discovery, "broken body"),
+        Kind::WrongContentType => at(Discovery, "status=200 type=text/html"),
+        Kind::ClockOffset(_) => vec![
+            (Token, Kind::ClockOffset(3_600), "iat=future"),
+            (Token, Kind::ClockOffset(-7_200), "exp=past"),
+            (Discovery, Kind::ClockOffset(3_600), "clock=wrong"),
+        ],
+        Kind::Broken => vec![
+            (Discovery, Kind::Broken, "\"jwks_uri\":\"not an address\""),
+            (Jwks, Kind::Broken, "keys are no list"),
+        ],
+        Kind::WrongIss => vec![
+            (
+                Discovery,
+                Kind::WrongIss,
+                "\"issuer\":\"https://another-issuer.example\"",
+            ),
+            (
+                Callback,
+                Kind::WrongIss,
+                "callback iss=https://another-issuer.example",
+            ),
+            (Token, Kind::WrongIss, " iss=wrong"),
+        ],
+        Kind::MovedButton => vec![
+            (Login, Kind::MovedButton, "id=\"action-7\""),
+            (Consent, Kind::MovedButton, "id=\"action-7\""),
+        ],
+        Kind::MissingButton => at(Login, "no button"),
+        Kind::LateForm(_) => vec![(Login, Kind::LateForm(2_500), "}, 2500)")],
+        Kind::Captcha => vec![
+            (Login, Kind::Captcha, "I am not a robot"),
+            (Consent, Kind::Captcha, "I am not a robot"),
+        ],
+        Kind::UnknownPage => at(Login, "garden"),
+        Kind::ErrorPage => at(Authorize, "status=500 type=text/html"),
+        Kind::RefusedCredentials => at(Login, "Incorrect user name or password."),
+        Kind::LockedAccount => at(Login, "Your account has been locked."),
+        Kind::PasswordExpired => at(Login, "You must change your password."),
+        Kind::SessionExpired => vec![
+            (Login, Kind::SessionExpired, "Your session has expired"),
+            (Consent, Kind::SessionExpired, "Your session has expired"),
+        ],
+        Kind::ConsentDenied => at(Consent, "callback error=access_denied"),
+        Kind::WrongState => at(Callback, "callback state=wrong"),
+        Kind::MissingState => at(Callback, "callback state=absent"),
+        Kind::MissingIss => at(Callback, "callback iss=absent"),
+        Kind::MissingCode => at(Callback, "callback code=absent"),
+        Kind::NotReached => at(Callback, "You will be taken back"),
+        Kind::ExpiredSecret => at(Token, "the client secret has expired"),
+        Kind::WrongSignature => both(" sig=bad"),
+        Kind::AlgNone => both(" alg=none"),
+        Kind::WrongAlg => both(" alg=HS256"),
+        Kind::UnknownKid => both(" kid=unknown"),
+        Kind::RotatedKey => both(" kid=fresh sig=good"),
+        Kind::WrongAud => both(" aud=\"another-client\""),
+        Kind::WrongNonce => at(Token, " nonce=wrong"),
+        Kind::MissingNonce => at(Token, " nonce=absent"),
+        Kind::WrongAtHash => both(" at_hash=wrong"),
+        Kind::WrongAzp => both(" azp=\"another-client\""),
+        Kind::WrongSub => vec![
+            (Token, Kind::WrongSub, " sub=wrong"),
+            (Refresh, Kind::WrongSub, " sub=wrong"),
+            (Userinfo, Kind::WrongSub, "\"sub\":\"somebody-else\""),
+        ],
+        Kind::Expired => both(" exp=past"),
+        Kind::IssuedInFuture => both(" iat=future"),
+        Kind::NotYetValid => both(" nbf=future"),
+        Kind::MissingToken(_) => vec![
+            (
+                Token,
+                Kind::MissingToken(TokenName::IdToken),
+                "tokens=access_token,refresh_token new",
+            ),
+            (
+                Token,
+                Kind::MissingToken(TokenName::AccessToken),
+                "tokens=refresh_token,id_token new",
+            ),
+            (
+                Token,
+                Kind::MissingToken(TokenName::RefreshToken),
+                "tokens=access_token,id_token new",
+            ),
+        ],
+        Kind::ScopeDowngraded => at(Token, "scope=\"openid profile\" "),
+        Kind::OddLooks => at(
+            Token,
+            "type=\"bearer\" expires_in=\"3600\" scope=\"offline_access email profile openid\"",
+        ),
+        Kind::NoRotation => at(Refresh, "tokens=access_token,id_token new=true"),
+        Kind::NothingNew => at(Refresh, "tokens=access_token,id_token new=false"),
+        Kind::RevokesNothing => at(Revocation, "status=200; the token works"),
+        Kind::Inactive => at(Introspection, "{\"active\":false}"),
+        Kind::StaysSignedIn => at(Logout, "still signed in"),
+        Kind::AcceptsForeignRedirectUri => at(Authorize, "foreign address taken"),
+        Kind::AcceptsReusedCode => at(Token, "second time 200"),
+        Kind::AcceptsBadPkce => at(Token, "bad verifier 200"),
+        Kind::AcceptsReusedRefreshToken => at(Refresh, "second time 200"),
+        Kind::AcceptsWrongClientSecret => at(Token, "wrong secret 200"),
+    }
+}
+
+#[tokio::test]
+async fn every_fault_shows_on_the_wire_and_only_when_it_is_on() {
+    let server = server(|_| ()).await;
+    for (endpoint, fault, sign) in Kind::iter().flat_map(|kind| cases(&kind)) {
+        check(&server, endpoint, fault, sign).await;
+    }
+}
+
+async fn check(server: &Loopback, endpoint: Endpoint, fault: Kind, sign: &str) {
+    let healthy = observe(server, endpoint, || ()).await;
+    assert!(
+        !healthy.contains(sign),
+        "{sign} shows without {fault:?}: {healthy}"
+    );
+    let seen = observe(server, endpoint, || {
+        server
+            .faults()
+            .put(Fault::new(endpoint, fault.clone()))
+            .unwrap();
+    })
+    .await;
+    server.faults().clear();
+    assert!(
+        seen.contains(sign),
+        "no {sign} with {fault:?} at {endpoint:?}: {seen}"
+    );
+    let shown = server
+        .events(0)
+        .into_iter()
+        .rev()
+        .find(|event| event.event == EventKind::FaultShown);
+    assert!(shown.unwrap().detail.unwrap().starts_with(fault.name()));
+}
+
+/// Goes as far as the endpoint, switches the fault on, and writes down what a client can see there.
+async fn observe(server: &Loopback, endpoint: Endpoint, switch: impl FnOnce()) -> String {
+    let visitor = Visitor::new(server);
+    match endpoint {
+        Endpoint::Any | Endpoint::Discovery => {
+            switch();
+            get(&visitor, "/.well-known/openid-configuration", "").await
+        }
+        Endpoint::Jwks => {
+            switch();
+            raw(server, "/jwks").await
+        }
+        Endpoint::Authorize => {
+            switch();
+            let foreign = visitor
+                .authorize(&[("redirect_uri", "https://evil.example/")])
+                .await;
+            let taken = if foreign.url.contains("/login/") {
+                "foreign address taken"
+            } else {
+                ""
+            };
+            format!(
+                "{taken} {}",
+                arrival(&visitor, visitor.authorize(&[]).await).await
+            )
+        }
+        Endpoint::Login | Endpoint::Mfa => {
+            switch();
+            arrival(&visitor, visitor.authorize(&[]).await).await
+        }
+        Endpoint::Consent => {
+            let page = visitor.authorize(&[]).await;
+            let fields = [
+                ("username", visitor.username()),
+                ("password", visitor.password()),
+            ];
+            let consent = visitor.submit(&page, &fields).await;
+            switch();
+            arrival(&visitor, visitor.get(&consent.url).await).await
+        }
+        Endpoint::Callback => {
+            switch();
+            let page = visitor.authorize(&[]).await;
+            arrival(&visitor, page).await
+        }
+        Endpoint::Token => observe_token(&visitor, switch).await,
+        Endpoint::Refresh => observe_refresh(&visitor, switch).await,
+        Endpoint::Userinfo | Endpoint::Resource => {
+            let tokens = visitor.tokens().await;
+            switch();
+            let path = format!("/{}", endpoint.name());
+            get(&visitor, &path, text(&tokens, "access_token")).await
+        }
+        Endpoint::Introspection => {
+            let tokens = visitor.tokens().await;
+            switch();
+            describe(
+                &visitor
+                    .call("/introspect", &[("token", text(&tokens, "access_token"))])
+                    .await,
+            )
+        }
+        Endpoint::Revocation => {
+            let tokens = visitor.tokens().await;
+            switch();
+            let token = text(&tokens, "access_token");
+            let revoked = visitor.call("/revoke", &[("token", token)]).await;
+            let works = visitor.get_with("/resource", token).await.status == 200;
+            format!(
+                "status={}; the token {}",
+                revoked.status,
+                if works { "works" } else { "is dead" }
+            )
+        }
+        Endpoint::Logout => {
+            let tokens = visitor.tokens().await;
+            switch();
+            visitor
+                .get(&format!(
+                    "/logout?id_token_hint={}",
+                    text(&tokens, "id_token")
+                ))
+                .await;
+            let silent = visitor.authorize(&[("prompt", "none")]).await;
+            let signed_in = parameters(silent.location()).contains_key("code");
+            (if signed_in {
+                "still signed in"
+            } else {
+                "signed out"
+            })
+            .to_owned()
+        }
+    }
+}
+
+/// The pages from here to the end, and what came back to the client.
+async fn arrival(visitor: &Visitor, page: Answer) -> String {
+    let first = describe(&page);
+    let button = if page.body.contains("type=\"submit\"") {
+        "button"
+    } else {
+        "no button"
+    };
+    let end = visitor.pass_pages(page).await;
+    let params = parameters(end.location());
+    let mut seen = vec![first, button.to_owned(), describe(&end)];
+    if end.location().starts_with(super::visitor::REDIRECT_URI) {
+        for name in ["code", "error", "state", "iss"] {
+            let value = params.get(name).map_or("absent", String::as_str);
+            let value = if name == "state" && !["absent", "the state"].contains(&value) {
+                "wrong"
+            } else {
+                value
+            };
+            seen.push(format!("callback {name}={value}"));
+        }
+    }
+    seen.join(" | ")
+}
+
+async fn observe_token(visitor: &Visitor, switch: impl FnOnce()) -> String {
+    let keys = keys(visitor).await;
+    let [code, other, third] = [
+        visitor.code(&[]).await,
+        visitor.code(&[]).await,
+        visitor.code(&[]).await,
+    ];
+    switch();
+    let answer = visitor.redeem(&code).await;
+    let again = visitor.redeem(&code).await;
+    let fields = |verifier| {
+        [
+            ("grant_type", "authorization_code"),
+            ("code", other.as_str()),
+            ("redirect_uri", super::visitor::REDIRECT_URI),
+            ("code_verifier", verifier),
+        ]
+    };
+    let bad_verifier = visitor
+        .call(
+            "/token",
+            &fields("not-the-verifier-not-the-verifier-not-the-verifier"),
+        )
+        .await;
+    let mut right = fields(super::visitor::VERIFIER);
+    right[1].1 = &third;
+    let wrong_secret = visitor
+        .call_as("/token", &right, visitor.client.auth, "wrong")
+        .await;
+    format!(
+        "{} {} second time {} bad verifier {} wrong secret {}",
+        describe(&answer),
+        judge(visitor, &answer, &keys, &Value::Null).await,
+        again.status,
+        bad_verifier.status,
+        wrong_secret.status
+    )
+}
+
+async fn observe_refresh(visitor: &Visitor, switch: impl FnOnce()) -> String {
+    let keys = keys(visitor).await;
+    let tokens = visitor.tokens().await;
+    switch();
+    let token = text(&tokens, "refresh_token");
+    let answer = visitor.refresh(token).await;
+    let judged = judge(visitor, &answer, &keys, &tokens).await;
+    // Where the token stays the same, a second time is no reuse.
+    let rotated = answer.body.contains("\"refresh_token\"");
+    let again = if rotated {
+        visitor.refresh(token).await.status
+    } else {
+        0
+    };
+    format!("{} {judged} second time {again}", describe(&answer))
+}
+
+async fn get(visitor: &Visitor, path: &str, token: &str) -> String {
+    let request = visitor.http.get(visitor.at(path)).bearer_auth(token);
+    match visitor.try_send(request).await {
+        Ok(answer) => describe(&answer),
+        Err(error) if error.is_body() || error.is_decode() => "broken body".to_owned(),
+        Err(error) => format!("{error:?}"),
+    }
+}
+
+/// An answer as a client sees it.
+fn describe(answer: &Answer) -> String {
+    let kind = answer
+        .header("content-type")
+        .split(';')
+        .next()
+        .unwrap_or_default();
+    let mut seen = format!("status={} type={kind}", answer.status);
+    for name in ["retry-after", "location"] {
+        if !answer.header(name).is_empty() {
+            seen.push_str(&format!(" {name}={}", answer.header(name)));
+        }
+    }
+    let date = jiff::fmt::rfc2822::parse(answer.header("date"))
+        .unwrap()
+        .timestamp();
+    let offset = date.duration_since(authcanary::clock::now()).abs();
+    if offset > jiff::SignedDuration::from_mins(30) {
+        seen.push_str(" clock=wrong");
+    }
+    if kind == "application/json" {
+        match serde_json::from_str::<Value>(&answer.body) {
+            Ok(body) if body["error"].is_string() => {
+                seen.push_str(&format!(" error={}", text(&body, "error")));
+            }
+            Ok(_) => (),
+            Err(_) => seen.push_str(" no JSON"),
+        }
+    }
+    format!("{seen} {}", answer.body)
+}
+
+async fn keys(visitor: &Visitor) -> JwkSet {
+    serde_json::from_str(&visitor.get("/jwks").await.body).unwrap()
+}
+
+/// The tokens of an answer, checked as a client checks them. `keys` were fetched before.
+async fn judge(visitor: &Visitor, answer: &Answer, keys: &JwkSet, before: &Value) -> String {
+    let Ok(body) = serde_json::from_str::<Value>(&answer.body) else {
+        return String::new();
+    };
+    let names = ["access_token", "refresh_token", "id_token"];
+    let present: Vec<&str> = names
+        .into_iter()
+        .filter(|name| body[name].is_string())
+        .collect();
+    let shape = format!(
+        "tokens={} new={} type={} expires_in={} scope={}",
+        present.join(","),
+        body["access_token"] != before["access_token"],
+        body["token_type"],
+        body["expires_in"],
+        body["scope"]
+    );
+    let Some(id_token) = body["id_token"].as_str() else {
+        return shape;
+    };
+    let header = jwt_part(id_token, 0);
+    let claims = jwt_part(id_token, 1);
+    let kid = header["kid"].as_str().unwrap_or_default();
+    let later = self::keys(visitor).await;
+    let kid_is = match (keys.find(kid), later.find(kid)) {
+        (Some(_), _) => "known",
+        (None, Some(_)) => "fresh",
+        (None, None) => "unknown",
+    };
+    let now = authcanary::clock::now().as_second();
+    let is = |right: bool| if right { "right" } else { "wrong" };
+    let when = |name: &str| match claims[name].as_i64() {
+        None => "absent",
+        Some(time) if time > now + 60 => "future",
+        Some(time) if time < now - 60 => "past",
+        Some(_) => "now",
+    };
+    let nonce = claims["nonce"]
+        .as_str()
+        .map_or("absent", |nonce| is(nonce == "the nonce"));
+    let at_hash = body["access_token"].as_str().map_or("absent", |token| {
+        let hash = digest::digest(&digest::SHA256, token.as_bytes());
+        is(claims["at_hash"] == URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16]))
+    });
+    format!(
+        "{shape} alg={} kid={kid_is} sig={} iss={} aud={} azp={} sub={} nonce={nonce} at_hash={at_hash} exp={} iat={} nbf={}",
+        header["alg"].as_str().unwrap_or_default(),
+        if verifies(id_token, &later) {
+            "good"
+        } else {
+            "bad"
+        },
+        is(claims["iss"] == visitor.issuer),
+        claims["aud"],
+        claims["azp"],
+        is(claims["sub"] != "somebody-else"),
+        when("exp"),
+        when("iat"),
+        when("nbf"),
+    )
+}
+
+fn verifies(token: &str, keys: &JwkSet) -> bool {
+    let Ok(header) = jsonwebtoken::decode_header(token) else {
+        return false;
+    };
+    let Some(key) = keys.find(header.kid.as_deref().unwrap_or_default()) else {
+        return false;
+    };
+    let mut validation = Validation::new(header.alg);
+    validation.validate_exp = false;
+    validation.validate_aud = false;
+    validation.required_spec_claims.clear();
+    let key = DecodingKey::from_jwk(key).unwrap();
+    jsonwebtoken::decode::<Map<String, Value>>(token, &key, &validation).is_ok()
+}
+
+/// How long silence lasts before it counts as such.
+const SILENCE: Duration = Duration::from_millis(300);
+const FLOOD_BYTES: usize = 512 * 1024;
+
+/// What comes back on a bare socket: how it ends, and what it began with.
+async fn raw(server: &Loopback, path: &str) -> String {
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+        server.address()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut bytes = Vec::new();
+    let reading = async {
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            match stream.read(&mut buffer).await {
+                Ok(0) => return "closed",
+                Ok(length) => bytes.extend_from_slice(&buffer[..length]),
+                Err(_) => return "reset",
+            }
+            if bytes.len() > FLOOD_BYTES {
+                return "flood";
+            }
+        }
+    };
+    let end = tokio::time::timeout(SILENCE, reading)
+        .await
+        .unwrap_or("open");
+    if bytes.is_empty() {
+        return format!("{end} after 0 bytes");
+    }
+    if !bytes.starts_with(b"HTTP/1.1 ") {
+        return "no HTTP".to_owned();
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return format!("{end} of headers");
+    };
+    let head = head.to_ascii_lowercase();
+    let length = head
+        .split("content-length: ")
+        .nth(1)
+        .and_then(|rest| rest.lines().next());
+    let keys = serde_json::from_str::<Value>(body).unwrap_or(json!({"keys": []}));
+    let list = if keys["keys"].is_array() {
+        "keys"
+    } else {
+        "keys are no list"
+    };
+    format!(
+        "{end}, content-length {} {list}",
+        length.unwrap_or("absent")
+    )
+}
+
+#[tokio::test]
+async fn the_page_of_the_code_has_its_faults_too() {
+    let server = server(|_| ()).await;
+    let check = async |kind: Kind, sign: &str| {
+        let visitor = Visitor::new(&server).with_second_factor();
+        server.faults().set(Endpoint::Mfa, kind).unwrap();
+        let page = visitor.authorize(&[]).await;
+        let fields = [
+            ("username", visitor.username()),
+            ("password", visitor.password()),
+        ];
+        let page = visitor.submit(&page, &fields).await;
+        let end = visitor.submit_if_form(page).await;
+        assert!(end.body.contains(sign), "{sign}: {end:?}");
+        server.faults().clear();
+    };
+    check(Kind::RefusedCredentials, "That code is incorrect").await;
+    check(Kind::Captcha, "I am not a robot").await;
+    check(Kind::LockedAccount, "Your account has been locked.").await;
+    check(Kind::SessionExpired, "Your session has expired").await;
+    check(Kind::ErrorPage, "Something went wrong").await;
+}
+
+#[tokio::test]
+async fn faults_are_switched_over_http() {
+    let server = server(|_| ()).await;
+    let visitor = Visitor::new(&server);
+    let put = async |body: Value| {
+        let request = visitor
+            .http
+            .put(visitor.at("/_faults"))
+            .body(body.to_string());
+        visitor.send(request).await
+    };
+    let status = async || visitor.get("/jwks").await.status;
+
+    let one = json!({"endpoint": "jwks", "fault": {"status": 503}, "times": 2});
+    assert_eq!(put(one.clone()).await.json(), json!([one]));
+    assert_eq!(
+        [status().await, status().await, status().await],
+        [503, 503, 200]
+    );
+    assert_eq!(visitor.get("/_faults").await.json(), json!([]));
+
+    put(json!({"endpoint": "jwks", "fault": {"status": 503}, "share": 0.5})).await;
+    assert_eq!(
+        [
+            status().await,
+            status().await,
+            status().await,
+            status().await
+        ],
+        [200, 503, 200, 503]
+    );
+
+    let two =
+        json!([{"endpoint": "any", "fault": "close"}, {"endpoint": "token", "fault": "alg_none"}]);
+    assert_eq!(put(two).await.json().as_array().unwrap().len(), 3);
+    let delete = visitor.http.delete(visitor.at("/_faults?endpoint=any"));
+    assert_eq!(
+        visitor.send(delete).await.json().as_array().unwrap().len(),
+        2
+    );
+    visitor
+        .send(visitor.http.delete(visitor.at("/_faults")))
+        .await;
+    assert_eq!(status().await, 200);
+
+    for bad in [
+        json!({"endpoint": "jwks", "fault": "wrong_nonce"}),
+        json!([{"endpoint": "jwks", "fault": "close"}, {"endpoint": "jwks", "fault": "no such"}]),
+        json!({"endpoint": "jwks"}),
+        json!("close"),
+    ] {
+        let answer = put(bad.clone()).await;
+        assert_eq!(answer.status, 400, "{bad}");
+        assert!(answer.json()["error"].is_string());
+    }
+    assert_eq!(
+        visitor.get("/_faults").await.json(),
+        json!([]),
+        "all or none"
+    );
+}
+
+#[tokio::test]
+async fn a_waiting_fault_does_not_hold_up_the_end() {
+    let server = server(|_| ()).await;
+    for (endpoint, kind) in [
+        (Endpoint::Jwks, Kind::Never),
+        (Endpoint::Userinfo, Kind::Latency(600_000)),
+        (Endpoint::Discovery, Kind::EndlessHeaders),
+        (Endpoint::Resource, Kind::Drip(600_000)),
+    ] {
+        server.faults().set(endpoint, kind).unwrap();
+    }
+    let mut open = Vec::new();
+    for path in [
+        "/jwks",
+        "/userinfo",
+        "/.well-known/openid-configuration",
+        "/resource",
+    ] {
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", server.address());
+        stream.write_all(request.as_bytes()).await.unwrap();
+        open.push(stream);
+    }
+    while server.events(0).len() < open.len() {
+        tokio::task::yield_now().await;
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_server_stays_small_however_many_sign_in() {
+    let server = server(|_| ()).await;
+    let visitor = Visitor::new(&server);
+    for _ in 0..1_100 {
+        visitor.get(&visitor.authorize_path(&[])).await;
+    }
+    let sizes = visitor.get("/_sizes").await.json();
+    assert_eq!(sizes["interactions"], 1_024);
+}
