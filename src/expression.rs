@@ -17,10 +17,13 @@ pub const VARIABLES: [&str; 5] = ["status", "headers", "body", "account", "token
 /// Longer conditions are refused.
 const LIMIT_BYTES: usize = 2048;
 
-/// Deeper nesting is refused, before the parser has to follow it.
+/// Deeper nesting of brackets is refused, before the parser has to follow it.
 const LIMIT_DEPTH: usize = 32;
 
-/// Enough for the deepest condition; only what is touched is ever taken from the system.
+/// Deeper trees are refused, before they are evaluated; a long sum makes one without any bracket.
+const LIMIT_TREE: usize = 200;
+
+/// Enough for the deepest condition, also in a debug build; only what is touched is taken from the system.
 const STACK_BYTES: usize = 32 << 20;
 
 /// A condition that is known to compile.
@@ -30,7 +33,7 @@ pub struct Condition(Program);
 /// Why a condition cannot be used, or could not be decided.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExpressionError {
-    #[error("longer than {LIMIT_BYTES} bytes, or nested deeper than {LIMIT_DEPTH} levels")]
+    #[error("longer than {LIMIT_BYTES} bytes, or nested deeper than anybody could read")]
     TooLarge,
     #[error("not an expression: {0}")]
     Syntax(String),
@@ -59,13 +62,13 @@ pub fn compile(text: &str) -> Result<Condition, ExpressionError> {
     if text.len() > LIMIT_BYTES || depth(text) > LIMIT_DEPTH {
         return Err(ExpressionError::TooLarge);
     }
-    let program = contain(|| Program::compile(text))
-        .map_err(ExpressionError::Syntax)?
-        .map_err(|errors| ExpressionError::Syntax(first_line(&errors)))?;
-    match unknown_name(program.expression(), &mut Vec::new()) {
-        Some(name) => Err(ExpressionError::UnknownVariable(name.to_owned())),
-        None => Ok(Condition(program)),
-    }
+    contain(|| {
+        let program = Program::compile(text)
+            .map_err(|errors| ExpressionError::Syntax(first_fault(&errors)))?;
+        Names::default().check(program.expression())?;
+        Ok(Condition(program))
+    })
+    .map_err(ExpressionError::Syntax)?
 }
 
 impl Condition {
@@ -132,46 +135,59 @@ fn map(members: HashMap<String, Value>) -> Value {
     members.into()
 }
 
-/// A name that there is not, outside of macros such as `all(x, …)` that bind it themselves.
-fn unknown_name<'a>(expression: &'a IdedExpr, bound: &mut Vec<&'a str>) -> Option<&'a str> {
-    match &expression.expr {
-        Expr::Ident(name) => {
-            let known = VARIABLES.contains(&name.as_str())
-                || bound.contains(&name.as_str())
-                || name.starts_with('@');
-            (!known).then_some(name)
-        }
-        Expr::Comprehension(made) => {
-            let outside = [&made.iter_range, &made.accu_init];
-            let inside = [&made.loop_cond, &made.loop_step, &made.result];
-            if let Some(name) = first_unknown(outside, bound) {
-                return Some(name);
-            }
-            let before = bound.len();
-            bound.extend([made.iter_var.as_str(), made.accu_var.as_str()]);
-            bound.extend(made.iter_var2.as_deref());
-            let unknown = first_unknown(inside, bound);
-            bound.truncate(before);
-            unknown
-        }
-        Expr::Call(call) => {
-            first_unknown(call.target.as_deref().into_iter().chain(&call.args), bound)
-        }
-        Expr::List(list) => first_unknown(&list.elements, bound),
-        Expr::Map(map) => first_unknown(map.entries.iter().flat_map(parts), bound),
-        Expr::Struct(made) => first_unknown(made.entries.iter().flat_map(parts), bound),
-        Expr::Select(select) => unknown_name(&select.operand, bound),
-        Expr::Literal(_) | Expr::Unspecified => None,
-    }
+/// Walks an expression: every name must be known, and nothing too deep.
+#[derive(Default)]
+struct Names<'a> {
+    /// Names that the macros around bind themselves, such as `x` in `all(x, …)`.
+    bound: Vec<&'a str>,
+    depth: usize,
 }
 
-fn first_unknown<'a>(
-    expressions: impl IntoIterator<Item = &'a IdedExpr>,
-    bound: &mut Vec<&'a str>,
-) -> Option<&'a str> {
-    expressions
-        .into_iter()
-        .find_map(|expression| unknown_name(expression, bound))
+impl<'a> Names<'a> {
+    fn check(&mut self, expression: &'a IdedExpr) -> Result<(), ExpressionError> {
+        self.depth += 1;
+        if self.depth > LIMIT_TREE {
+            return Err(ExpressionError::TooLarge);
+        }
+        match &expression.expr {
+            Expr::Ident(name) => self.check_name(name)?,
+            Expr::Comprehension(made) => {
+                self.check_all([&made.iter_range, &made.accu_init])?;
+                let before = self.bound.len();
+                self.bound.extend([made.iter_var.as_str(), &made.accu_var]);
+                self.bound.extend(made.iter_var2.as_deref());
+                self.check_all([&made.loop_cond, &made.loop_step, &made.result])?;
+                self.bound.truncate(before);
+            }
+            Expr::Call(call) => {
+                self.check_all(call.target.as_deref().into_iter().chain(&call.args))?
+            }
+            Expr::List(list) => self.check_all(&list.elements)?,
+            Expr::Map(map) => self.check_all(map.entries.iter().flat_map(parts))?,
+            Expr::Struct(made) => self.check_all(made.entries.iter().flat_map(parts))?,
+            Expr::Select(select) => self.check(&select.operand)?,
+            Expr::Literal(_) | Expr::Unspecified => {}
+        }
+        self.depth -= 1;
+        Ok(())
+    }
+
+    fn check_all(
+        &mut self,
+        expressions: impl IntoIterator<Item = &'a IdedExpr>,
+    ) -> Result<(), ExpressionError> {
+        expressions
+            .into_iter()
+            .try_for_each(|expression| self.check(expression))
+    }
+
+    fn check_name(&self, name: &str) -> Result<(), ExpressionError> {
+        // Names with `@` are those that macros make up.
+        if VARIABLES.contains(&name) || self.bound.contains(&name) || name.starts_with('@') {
+            return Ok(());
+        }
+        Err(ExpressionError::UnknownVariable(name.to_owned()))
+    }
 }
 
 fn parts(entry: &IdedEntryExpr) -> Vec<&IdedExpr> {
@@ -208,7 +224,7 @@ fn contain<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, String> {
     })
 }
 
-fn first_line(errors: &cel::ParseErrors) -> String {
+fn first_fault(errors: &cel::ParseErrors) -> String {
     let Some(error) = errors.errors.first() else {
         return "unknown fault".to_owned();
     };

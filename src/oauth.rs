@@ -7,6 +7,7 @@
 pub mod authorization;
 pub mod callback;
 pub mod client_auth;
+pub mod facts;
 pub mod form;
 pub mod id_token;
 pub mod introspection;
@@ -15,6 +16,7 @@ pub mod jwt;
 pub mod logout;
 pub mod metadata;
 pub mod problem;
+pub mod refusal;
 pub mod revocation;
 pub mod scope;
 pub mod signature;

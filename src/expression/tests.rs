@@ -83,6 +83,7 @@ fn what_cannot_be_decided_says_why() {
     check("1 / 0 == 1", "cannot be decided");
     check("status", "not true or false");
     check(&"a".repeat(5000), "longer than");
+    check(&format!("status{} == 1", "+1".repeat(500)), "nested deeper");
 }
 
 #[test]

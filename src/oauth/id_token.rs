@@ -1,11 +1,9 @@
 //! Whether an ID token with a proven signature is meant for this run (OpenID Connect Core section 3.1.3.7).
 
-use std::time::Duration;
-
 use aws_lc_rs::digest::{self, Algorithm};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::jwt::Verified;
@@ -14,8 +12,8 @@ use super::{quoted, refuse, text};
 use crate::run::Fault;
 use crate::taxonomy::Class;
 
-/// Clocks may differ by so much without a word.
-pub const LEEWAY: Duration = Duration::from_secs(60);
+/// Clocks may differ by so many milliseconds without a word.
+pub const LEEWAY_MS: i64 = 60_000;
 
 /// What an ID token is held against.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +46,7 @@ pub struct IdToken {
     pub subject: String,
     /// The algorithm of its signature.
     pub alg: String,
-    pub expires_at: Option<Timestamp>,
+    pub expires_at: Timestamp,
     pub claims: Map<String, Value>,
 }
 
@@ -67,7 +65,7 @@ pub fn validate(token: Verified, expected: &Expected<'_>) -> Result<IdToken, Fau
     Ok(IdToken {
         subject,
         alg: token.header.alg,
-        expires_at: Some(expires_at),
+        expires_at,
         claims: token.claims,
     })
 }
@@ -150,19 +148,16 @@ fn in_time(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<Times
     let expires_at = moment(claims, "exp")?.ok_or_else(|| lacks("exp"))?;
     let issued_at = moment(claims, "iat")?.ok_or_else(|| lacks("iat"))?;
     let not_before = moment(claims, "nbf")?;
-    let leeway = LEEWAY.as_millis() as i64;
     let clock = Clock {
         ours_ms: expected.now.as_millisecond(),
         offset_ms: expected.clock_offset_ms,
     };
-    clock.check(Class::TokenExpired, |now_ms| {
-        now_ms.saturating_sub(expires_at.as_millisecond().saturating_add(leeway))
+    clock.check(Class::TokenExpired, "has expired", |now_ms| {
+        now_ms.saturating_sub(expires_at.as_millisecond())
     })?;
     for start in [Some(issued_at), not_before].into_iter().flatten() {
-        clock.check(Class::TokenNotYetValid, |now_ms| {
-            start
-                .as_millisecond()
-                .saturating_sub(now_ms.saturating_add(leeway))
+        clock.check(Class::TokenNotYetValid, "is not valid yet", |now_ms| {
+            start.as_millisecond().saturating_sub(now_ms)
         })?;
     }
     Ok(expires_at)
@@ -175,29 +170,20 @@ struct Clock {
 }
 
 impl Clock {
-    /// Refuses what is late by a clock, in milliseconds. What is late by ours and in time by the provider's is no fault of
-    /// the token.
-    fn check(&self, class: Class, late_by: impl Fn(i64) -> i64) -> Result<(), Fault> {
-        let late_ms = late_by(self.ours_ms);
-        if late_ms <= 0 {
+    /// Refuses what a clock is beyond, in milliseconds. A token that is in time by the provider's clock and not by ours is
+    /// no fault of the token.
+    fn check(&self, class: Class, what: &str, beyond_ms: impl Fn(i64) -> i64) -> Result<(), Fault> {
+        let beyond = beyond_ms(self.ours_ms);
+        if beyond <= LEEWAY_MS {
             return Ok(());
         }
-        let wrong = match class {
-            Class::TokenExpired => "expired",
-            _ => "only valid",
-        };
-        let when = if class == Class::TokenExpired {
-            "ago"
-        } else {
-            "from now"
-        };
-        let by = SignedDuration::from_millis(late_ms).as_secs() + LEEWAY.as_secs() as i64;
-        let detail = format!("the ID token is {wrong} {by} s {when} by our clock");
+        let detail = format!("the ID token {what} by our clock, by {} s", beyond / 1000);
         match self.offset_ms {
-            Some(offset) if late_by(self.ours_ms.saturating_add(offset)) <= 0 => {
-                let offset = SignedDuration::from_millis(offset).as_secs();
-                let detail =
-                    format!("{detail}, but in time by the provider's, which differs by {offset} s");
+            Some(offset) if beyond_ms(self.ours_ms.saturating_add(offset)) <= LEEWAY_MS => {
+                let offset = offset / 1000;
+                let detail = format!(
+                    "{detail}; the provider's clock differs by {offset} s, and by that it is in time"
+                );
                 Err(refuse(Class::ClockSkew, detail))
             }
             Some(_) | None => Err(refuse(class, detail)),

@@ -1,10 +1,9 @@
-//! The revocation answer (RFC 7009 section 2.2), and whether the token is refused afterwards.
+//! The revocation answer (RFC 7009 section 2.2).
 
 use serde_json::Value;
 
-use super::{Reply, problem, refuse};
+use super::{Reply, problem};
 use crate::run::Fault;
-use crate::taxonomy::Class;
 
 /// Success is the status alone; the body does not matter unless it carries an error.
 pub fn read(reply: &Reply<'_>) -> Result<(), Fault> {
@@ -19,23 +18,10 @@ pub fn read(reply: &Reply<'_>) -> Result<(), Fault> {
     }
 }
 
-/// An answer to the revoked token: it must be a refusal of the token. A server in trouble proves nothing, and its answer is
-/// the fault.
-pub fn refused_afterwards(reply: &Reply<'_>) -> Result<(), Fault> {
-    if reply.is_success() && read(reply).is_ok() {
-        let detail = format!("the revoked token still works (status {})", reply.status);
-        return Err(refuse(Class::AcceptedRevokedToken, detail));
-    }
-    match reply.status {
-        200..300 | 400 | 401 | 403 => Ok(()),
-        _ => Err(reply.fault()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oauth::testing::{class_of, reply};
+    use crate::oauth::testing::reply;
 
     #[test]
     fn the_status_decides() {
@@ -55,27 +41,5 @@ mod tests {
                 "{status} {body}"
             );
         }
-    }
-
-    #[test]
-    fn a_revoked_token_must_be_refused() {
-        let check = |status: u16, body: &str, expected: Result<(), Option<Class>>| {
-            let found = refused_afterwards(&reply(status, &[], body));
-            assert_eq!(
-                found.map_err(|fault| class_of(&fault)),
-                expected,
-                "{status} {body}"
-            );
-        };
-        check(401, "", Ok(()));
-        check(400, r#"{"error":"invalid_grant"}"#, Ok(()));
-        check(200, r#"{"error":"invalid_grant"}"#, Ok(()));
-        check(
-            200,
-            r#"{"sub":"u"}"#,
-            Err(Some(Class::AcceptedRevokedToken)),
-        );
-        check(503, "", Err(None));
-        check(429, "", Err(None));
     }
 }
