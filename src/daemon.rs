@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use futures::future::BoxFuture;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -34,9 +34,6 @@ use work::{Bench, Wish};
 
 /// How often the daemon looks at the clock and after its starts.
 const BEAT: Duration = Duration::from_secs(1);
-
-/// A wall clock that moved so much against the monotonic one was set, or the machine slept.
-const JUMP: SignedDuration = SignedDuration::from_secs(2);
 
 /// How often old records are taken away.
 const PURGE: Duration = Duration::from_secs(3600);
@@ -340,14 +337,12 @@ impl Daemon {
         let clocks = (Instant::now(), clock::now());
         let now = clocks.1;
         self.board.beat(now);
-        let elapsed = SignedDuration::try_from(clocks.0 - instant).unwrap_or(SignedDuration::MAX);
-        let jump = now.duration_since(wall) - elapsed;
-        if jump.abs() > JUMP {
+        if let Some(jump) = schedule::clock_jump(wall, now, clocks.0 - instant) {
             tracing::warn!(
                 jump_ms = jump.as_millis(),
                 "the clock jumped: starts are computed anew"
             );
-            self.bring_forward(now).await;
+            self.replan(now).await;
         }
         let lost: Vec<Due> = self
             .board
@@ -367,12 +362,12 @@ impl Daemon {
         clocks
     }
 
-    /// After the clock went back, starts would be far away. (After it went forward they are due at once.)
-    async fn bring_forward(&self, now: Timestamp) {
+    /// After the clock went back, starts would be far away. (After it went forward they come at once.)
+    async fn replan(&self, now: Timestamp) {
         let mut moved = Vec::new();
         for (id, slot) in self.board.write().iter_mut() {
-            let next = schedule::next_start(id, &slot.probe.cadence, now);
-            if next < slot.next && next.is_some() {
+            let next = schedule::replan(id, &slot.probe.cadence, slot.next, now);
+            if next != slot.next {
                 slot.next = next;
                 moved.push((id.clone(), next));
             }

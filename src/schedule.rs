@@ -22,6 +22,9 @@ use crate::probe::{Cadence, ProbeId};
 /// A start that is later than this was missed: the machine slept, its clock was set forward, or it is overloaded.
 pub const MISSED_AFTER: SignedDuration = SignedDuration::from_secs(30);
 
+/// Clocks are corrected by less than this without anybody noticing.
+const JUMP: SignedDuration = SignedDuration::from_secs(2);
+
 /// The next start strictly after `now`; `None` when a cron pattern never matches again.
 pub fn next_start(probe: &ProbeId, cadence: &Cadence, now: Timestamp) -> Option<Timestamp> {
     match cadence {
@@ -33,6 +36,28 @@ pub fn next_start(probe: &ProbeId, cadence: &Cadence, now: Timestamp) -> Option<
 /// Whether a start due at `due` is so late at `now` that it is recorded as missed and not made up for.
 pub fn is_missed(due: Timestamp, now: Timestamp) -> bool {
     now.duration_since(due) > MISSED_AFTER
+}
+
+/// By how much the wall clock was set, or the machine slept, while `elapsed` went by on a clock that does neither.
+/// `None` where it was not worth mentioning.
+pub fn clock_jump(before: Timestamp, now: Timestamp, elapsed: Duration) -> Option<SignedDuration> {
+    let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX);
+    Some(now.duration_since(before) - elapsed).filter(|jump| jump.abs() > JUMP)
+}
+
+/// The start to wait for once the clock was set: the planned one, unless it has come to lie too far away. A planned one
+/// that is over now is still to be dealt with.
+pub fn replan(
+    probe: &ProbeId,
+    cadence: &Cadence,
+    planned: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let next = next_start(probe, cadence, now);
+    match (planned, next) {
+        (Some(planned), Some(next)) => Some(planned.min(next)),
+        (planned, next) => planned.or(next),
+    }
 }
 
 /// Why `pattern` is no cron pattern, in one line.

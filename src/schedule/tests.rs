@@ -176,6 +176,32 @@ fn late_is_not_missed_until_the_limit() {
     assert!(!is_missed(due, due - MISSED_AFTER * 2));
 }
 
+#[test]
+fn only_a_clock_that_was_set_has_jumped() {
+    let start = Timestamp::UNIX_EPOCH;
+    let second = Duration::from_secs(1);
+    let jump = |wall_s| clock_jump(start, start + SignedDuration::from_secs(wall_s), second);
+    assert_eq!(jump(1), None);
+    assert_eq!(jump(3), None);
+    assert_eq!(jump(3601), Some(SignedDuration::from_hours(1)));
+    assert_eq!(jump(-3599), Some(SignedDuration::from_hours(-1)));
+    // The daemon itself was held up: both clocks went on.
+    let later = start + SignedDuration::from_secs(90);
+    assert_eq!(clock_jump(start, later, Duration::from_secs(90)), None);
+}
+
+#[test]
+fn a_clock_set_back_brings_starts_near_and_one_set_forward_drops_none() {
+    let every = Cadence::Every(Duration::from_secs(60));
+    let now: Timestamp = "2026-06-01T12:00:00Z".parse().unwrap();
+    let planned = next_start(&id("prod"), &every, now);
+    let replanned = |now| replan(&id("prod"), &every, planned, now);
+    let earlier = now - SignedDuration::from_hours(1);
+    assert_eq!(replanned(earlier), next_start(&id("prod"), &every, earlier));
+    assert_eq!(replanned(now + SignedDuration::from_hours(1)), planned);
+    assert_eq!(replanned(now), planned);
+}
+
 proptest! {
     #[test]
     fn intervals_are_equal_and_do_not_depend_on_when_one_asks(
