@@ -16,6 +16,8 @@ pub mod oauth;
 
 pub mod expression;
 
+pub mod schedule;
+
 // Edges: the only places that touch clock, network, browser and disk.
 pub mod clock;
 
@@ -23,7 +25,17 @@ pub mod http;
 pub mod loopback;
 pub mod vault;
 
+pub mod store;
+pub mod telemetry;
+
 // Doing: edges and words put to work.
 pub mod journey;
 
 pub mod pipeline;
+
+pub mod board;
+
+pub mod api;
+
+// Root: what runs it all.
+pub mod daemon;

@@ -1,5 +1,9 @@
 //! Tests without a browser, in one binary.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod api;
 mod architecture;
+mod common;
+mod daemon;
 mod loopback;
+mod telemetry;

@@ -1,0 +1,393 @@
+//! The daemon: starts probes when they are due, keeps what came of them, and serves it. The one place that spawns.
+//!
+//! A probe never runs twice at a time, and every start that came due ends in one record: the run's, or one that says
+//! why there was none.
+
+mod timer;
+mod work;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use crate::api::{self, Access};
+use crate::board::{Board, Refused, RunNow, Slot};
+use crate::clock;
+use crate::pipeline::new_run_id;
+use crate::probe::{Probe, ProbeId};
+use crate::run::{Run, RunId};
+use crate::schedule;
+use crate::store::{Opened, Store};
+use crate::telemetry::Telemetry;
+
+use timer::{Due, Timer};
+use work::{Bench, Wish};
+
+/// How often the daemon looks at the clock and after its starts.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// How often old records are taken away.
+const PURGE: Duration = Duration::from_secs(3600);
+
+/// How long clients get to take their last answer.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Walks one journey; must not fail, and should end when dropped.
+pub type Runner =
+    Arc<dyn Fn(Arc<Probe>, RunId, Option<Timestamp>) -> BoxFuture<'static, Run> + Send + Sync>;
+
+/// What a daemon is told.
+pub struct Settings {
+    pub location: String,
+    /// Folder of the store.
+    pub store: PathBuf,
+    pub keep_runs: Duration,
+    pub keep_evidence: Duration,
+    pub probes: Vec<Probe>,
+    pub access: Access,
+    /// How long runs under way may take to end when the daemon stops; then they are closed as `unknown`.
+    pub grace: Duration,
+    /// The daemon's figures; `None` makes a fresh set.
+    pub telemetry: Option<Arc<Telemetry>>,
+}
+
+/// Serves on `listener` and runs the probes until `stop` resolves; then finishes or closes what runs.
+pub async fn serve(
+    settings: Settings,
+    listener: TcpListener,
+    runner: Runner,
+    stop: impl Future<Output = ()> + Send,
+) -> anyhow::Result<()> {
+    let listen = listener
+        .local_addr()
+        .context("the listener has no address")?;
+    let telemetry = match settings.telemetry {
+        Some(telemetry) => telemetry,
+        None => Arc::new(Telemetry::new(&settings.location)?),
+    };
+    let store = open_store(settings.store, &telemetry).await?;
+    telemetry.watch(&settings.probes);
+    telemetry.config_reloaded(true);
+    let (board, wishes) = Board::new(clock::now());
+    let board = Arc::new(board);
+    let (cut, cut_receiver) = watch::channel(false);
+    let bench = Arc::new(Bench {
+        location: settings.location,
+        store: store.clone(),
+        telemetry: Arc::clone(&telemetry),
+        board: Arc::clone(&board),
+        runner,
+        cut: cut_receiver.clone(),
+    });
+    let (timer, starts) = Timer::start(settings.probes.len())
+        .await
+        .context("cannot start the scheduler")?;
+    let mut daemon = Daemon {
+        board: Arc::clone(&board),
+        bench,
+        timer,
+        runs: JoinSet::new(),
+        others: JoinSet::new(),
+    };
+    daemon.others.spawn(keep_tidy(
+        store.clone(),
+        Arc::clone(&telemetry),
+        settings.keep_runs,
+        settings.keep_evidence,
+    ));
+
+    let access = settings.access.bound_to(listen.ip());
+    let router = api::router(api::State {
+        store,
+        telemetry,
+        board,
+        access: Arc::new(access),
+    });
+    let mut farewell = cut_receiver;
+    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
+        let _ = farewell.wait_for(|cut| *cut).await;
+    });
+    let mut server = tokio::spawn(server.into_future());
+    tracing::info!(listen = %listen, probes = settings.probes.len(), "serving on http://{listen}/");
+
+    daemon.arm_all(settings.probes).await;
+    daemon.work(starts, wishes, stop).await;
+    daemon.finish(&cut, settings.grace).await;
+    if timeout(FAREWELL, &mut server).await.is_err() {
+        server.abort();
+        let _ = server.await;
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Opens the store off the runtime and tells what was found.
+async fn open_store(path: PathBuf, telemetry: &Telemetry) -> anyhow::Result<Store> {
+    let folder = path.clone();
+    let opened = tokio::task::spawn_blocking(move || Store::open(&folder)).await?;
+    let Opened {
+        store,
+        quarantined,
+        cut_off,
+    } = opened.with_context(|| format!("cannot open the store at {}", path.display()))?;
+    if quarantined.is_some() {
+        telemetry.store_was_quarantined();
+    }
+    for run in &cut_off {
+        telemetry.observe(run);
+        tracing::warn!(run.id = %run.id, probe = %run.probe, "a run was cut off when the last process died");
+    }
+    Ok(store)
+}
+
+/// Takes away what is too old, and watches the size.
+async fn keep_tidy(
+    store: Store,
+    telemetry: Arc<Telemetry>,
+    keep_runs: Duration,
+    keep_evidence: Duration,
+) {
+    let mut hourly = interval(PURGE);
+    let mut often = interval(Duration::from_secs(15));
+    loop {
+        let result = tokio::select! {
+            _ = hourly.tick() => {
+                let now = clock::now();
+                store.purge(before(now, keep_runs), before(now, keep_evidence)).await.map(|purged| {
+                    tracing::debug!(runs = purged.runs, evidence = purged.evidence, "took away old records");
+                })
+            }
+            _ = often.tick() => store.size_bytes().await.map(|bytes| telemetry.set_store_bytes(bytes)),
+        };
+        if let Err(error) = result {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "cannot look after the store"
+            );
+        }
+    }
+}
+
+fn before(now: Timestamp, keep: Duration) -> Timestamp {
+    now.checked_sub(keep).unwrap_or(Timestamp::MIN)
+}
+
+/// The loop that everything goes through; it alone writes on the board.
+struct Daemon {
+    board: Arc<Board>,
+    bench: Arc<Bench>,
+    timer: Timer,
+    /// Runs under way, and records of starts that became none.
+    runs: JoinSet<Option<ProbeId>>,
+    others: JoinSet<()>,
+}
+
+impl Daemon {
+    async fn work(
+        &mut self,
+        mut starts: mpsc::UnboundedReceiver<Arc<Due>>,
+        mut wishes: mpsc::Receiver<RunNow>,
+        stop: impl Future<Output = ()>,
+    ) {
+        let mut stop = std::pin::pin!(stop);
+        let mut beat = interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut clocks = (Instant::now(), clock::now());
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                Some(due) = starts.recv() => self.start(&due).await,
+                Some(ended) = self.runs.join_next() => self.ended(ended),
+                Some(wish) = wishes.recv() => self.wish(wish),
+                _ = beat.tick() => clocks = self.look_up(clocks).await,
+            }
+        }
+    }
+
+    /// Takes no more work, lets runs end within `grace`, closes the others.
+    async fn finish(mut self, cut: &watch::Sender<bool>, grace: Duration) {
+        tracing::info!(runs = self.runs.len(), "stopping");
+        self.timer.stop().await;
+        self.others.shutdown().await;
+        let all = async { while self.runs.join_next().await.is_some() {} };
+        let in_time = timeout(grace, all).await.is_ok();
+        cut.send_replace(true);
+        if !in_time {
+            while self.runs.join_next().await.is_some() {}
+        }
+    }
+
+    /// Puts the probes on the board and sets their first starts.
+    async fn arm_all(&self, probes: Vec<Probe>) {
+        let now = clock::now();
+        for probe in probes {
+            let id = probe.id.clone();
+            let next = schedule::next_start(&id, &probe.cadence, now);
+            let slot = Slot {
+                probe: Arc::new(probe),
+                next,
+                running: None,
+            };
+            self.board.write().insert(id.clone(), slot);
+            self.set(id, next).await;
+        }
+    }
+
+    /// A start has come due, unless it was moved in the meantime.
+    async fn start(&mut self, due: &Due) {
+        let now = clock::now();
+        let Some((probe, running)) = self.take(due, now) else {
+            return;
+        };
+        if schedule::is_missed(due.at, now) {
+            self.missed(&probe, due.at, now);
+        } else if let Some(run) = running {
+            self.skip(
+                &probe,
+                due.at,
+                format!("run {run} of this probe was still under way"),
+            );
+        } else {
+            self.run(&probe, Some(due.at), None);
+        }
+        let next = self.board.read().get(&due.probe).and_then(|slot| slot.next);
+        self.set(due.probe.clone(), next).await;
+    }
+
+    /// Moves the slot on to its next start, if this is the start it waits for.
+    fn take(&self, due: &Due, now: Timestamp) -> Option<(Arc<Probe>, Option<RunId>)> {
+        let mut slots = self.board.write();
+        let slot = slots
+            .get_mut(&due.probe)
+            .filter(|slot| slot.next == Some(due.at))?;
+        // Never before the start at hand: the same one would come twice.
+        let after = now.max(due.at);
+        slot.next = schedule::next_start(&due.probe, &slot.probe.cadence, after);
+        Some((Arc::clone(&slot.probe), slot.running))
+    }
+
+    /// Starts a run; whoever wished for it hears its id as soon as it is sure to end in a record.
+    fn run(&mut self, probe: &Arc<Probe>, scheduled_at: Option<Timestamp>, wish: Option<Wish>) {
+        let id = new_run_id();
+        if let Some(slot) = self.board.write().get_mut(&probe.id) {
+            slot.running = Some(id);
+        }
+        let (bench, probe) = (Arc::clone(&self.bench), Arc::clone(probe));
+        self.runs.spawn(async move {
+            let name = probe.id.clone();
+            bench.run(probe, id, scheduled_at, wish).await;
+            Some(name)
+        });
+    }
+
+    fn missed(&mut self, probe: &Arc<Probe>, due: Timestamp, now: Timestamp) {
+        let late = now.duration_since(due).as_secs();
+        let why =
+            format!("the start came {late} s too late: overload, sleep, or a clock set forward");
+        self.skip(probe, due, why);
+    }
+
+    fn skip(&mut self, probe: &Arc<Probe>, due: Timestamp, why: String) {
+        let (bench, probe) = (Arc::clone(&self.bench), Arc::clone(probe));
+        self.runs.spawn(async move {
+            bench.skip(&probe, new_run_id(), due, why).await;
+            None
+        });
+    }
+
+    fn ended(&self, ended: Result<Option<ProbeId>, tokio::task::JoinError>) {
+        match ended {
+            Ok(Some(probe)) => {
+                if let Some(slot) = self.board.write().get_mut(&probe) {
+                    slot.running = None;
+                }
+            }
+            Ok(None) => (),
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a run ended without a record"
+            ),
+        }
+    }
+
+    fn wish(&mut self, wish: RunNow) {
+        let slot = self.board.read().get(&wish.probe).cloned();
+        let refused = match slot {
+            None => Refused::NoSuchProbe,
+            Some(Slot {
+                running: Some(run), ..
+            }) => Refused::UnderWay(run),
+            Some(slot) => return self.run(&slot.probe, None, Some(wish.answer)),
+        };
+        // Whoever asked may have gone.
+        let _ = wish.answer.send(Err(refused));
+    }
+
+    /// Once a second: did the clock jump, was a start lost?
+    async fn look_up(&mut self, (instant, wall): (Instant, Timestamp)) -> (Instant, Timestamp) {
+        let clocks = (Instant::now(), clock::now());
+        let now = clocks.1;
+        self.board.beat(now);
+        if let Some(jump) = schedule::clock_jump(wall, now, clocks.0 - instant) {
+            tracing::warn!(
+                jump_ms = jump.as_millis(),
+                "the clock jumped: starts are computed anew"
+            );
+            self.replan(now).await;
+        }
+        let lost: Vec<Due> = self
+            .board
+            .read()
+            .iter()
+            .filter_map(|(id, slot)| {
+                Some(Due {
+                    probe: id.clone(),
+                    at: slot.next?,
+                })
+            })
+            .filter(|due| schedule::is_missed(due.at, now))
+            .collect();
+        for due in lost {
+            self.start(&due).await;
+        }
+        clocks
+    }
+
+    /// After the clock went back, starts would be far away. (After it went forward they come at once.)
+    async fn replan(&self, now: Timestamp) {
+        let mut moved = Vec::new();
+        for (id, slot) in self.board.write().iter_mut() {
+            let next = schedule::replan(id, &slot.probe.cadence, slot.next, now);
+            if next != slot.next {
+                slot.next = next;
+                moved.push((id.clone(), next));
+            }
+        }
+        for (id, next) in moved {
+            self.set(id, next).await;
+        }
+    }
+
+    async fn set(&self, probe: ProbeId, next: Option<Timestamp>) {
+        let Some(at) = next else {
+            tracing::warn!(probe = %probe, "this probe is never due again");
+            return;
+        };
+        // A start that could not be set is found lost, and set again, by `look_up`.
+        if let Err(error) = self.timer.set(Due { probe, at }).await {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "cannot set the next start"
+            );
+        }
+    }
+}

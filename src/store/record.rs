@@ -1,0 +1,221 @@
+//! How records look on disk: JSON that carries its version and decodes alone.
+
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::Error;
+use crate::probe::{Probe, ProbeId};
+use crate::run::{Evidence, RUN_VERSION, Run, RunId, Verdict};
+use crate::taxonomy::{Class, Outcome, Stage};
+
+/// A run that is about to start. Stays in the store until the run replaces it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    pub version: u16,
+    pub id: RunId,
+    pub probe: ProbeId,
+    pub provider: String,
+    pub environment: String,
+    pub location: String,
+    /// When it was due; absent for runs that a person asked for.
+    pub scheduled_at: Option<Timestamp>,
+    pub started_at: Timestamp,
+}
+
+impl Intent {
+    /// Of a run of `probe` that starts at `started_at`.
+    pub fn new(
+        probe: &Probe,
+        id: RunId,
+        location: &str,
+        scheduled_at: Option<Timestamp>,
+        started_at: Timestamp,
+    ) -> Self {
+        Self {
+            version: RUN_VERSION,
+            id,
+            probe: probe.id.clone(),
+            provider: probe.provider.clone(),
+            environment: probe.environment.clone(),
+            location: location.to_owned(),
+            scheduled_at,
+            started_at,
+        }
+    }
+
+    /// The record of a run that did not come to its end; `now` is not its end where the process died.
+    pub fn cut_off(self, why: &str, now: Timestamp) -> Run {
+        let noticed = now.duration_since(self.started_at);
+        let detail = format!("cut off: {why}; noticed {noticed:#} after its start");
+        self.unknown(Class::Internal, detail)
+    }
+
+    /// The record of a run that was not judged, by our own fault.
+    pub fn unknown(self, class: Class, detail: String) -> Run {
+        Run {
+            version: RUN_VERSION,
+            id: self.id,
+            probe: self.probe,
+            provider: self.provider,
+            environment: self.environment,
+            location: self.location,
+            scheduled_at: self.scheduled_at,
+            started_at: self.started_at,
+            duration_ms: 0,
+            outcome: Outcome::Unknown,
+            verdict: Some(Verdict {
+                stage: Stage::Monitor,
+                class,
+                cause: class.cause(),
+                action: class.action(),
+                detail,
+                raw: None,
+            }),
+            steps: Vec::new(),
+            warnings: Vec::new(),
+            evidence: None,
+        }
+    }
+}
+
+/// A run in short, as the index by probe keeps it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Brief {
+    pub id: RunId,
+    pub started_at: Timestamp,
+    pub duration_ms: u64,
+    pub outcome: Outcome,
+    /// Without the raw answer, the detail cut to a line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+}
+
+/// Characters of a verdict's detail that the index keeps.
+const DETAIL_CHARS: usize = 300;
+
+fn in_short(verdict: &Verdict) -> Verdict {
+    Verdict {
+        detail: verdict.detail.chars().take(DETAIL_CHARS).collect(),
+        raw: None,
+        ..*verdict
+    }
+}
+
+/// A finished run in the shape of its records.
+pub(super) struct Finished {
+    pub(super) key: [u8; 16],
+    pub(super) index_key: Vec<u8>,
+    pub(super) run: Vec<u8>,
+    pub(super) brief: Vec<u8>,
+    pub(super) evidence: Option<Vec<u8>>,
+}
+
+impl Finished {
+    pub(super) fn of(run: &Run) -> Self {
+        let key = key_of(run.id);
+        let brief = Brief {
+            id: run.id,
+            started_at: run.started_at,
+            duration_ms: run.duration_ms,
+            outcome: run.outcome,
+            verdict: run.verdict.as_ref().map(in_short),
+        };
+        let evidence = run.evidence.as_ref().map(|evidence| match run.outcome {
+            Outcome::Ok => encode(&without_bodies(evidence)),
+            Outcome::Degraded | Outcome::Failed | Outcome::Unknown => encode(evidence),
+        });
+        Self {
+            key,
+            index_key: record_key(&run.probe, key),
+            run: encode(&without_evidence(run)),
+            brief: encode(&brief),
+            evidence,
+        }
+    }
+}
+
+/// Bodies and headers of a run that passed would fill the disk and answer no question; timings, hops and facts stay.
+fn without_bodies(evidence: &Evidence) -> Evidence {
+    let mut evidence = evidence.clone();
+    for exchange in &mut evidence.exchanges {
+        exchange.request_headers.clear();
+        exchange.request_body.clear();
+        exchange.response_headers.clear();
+        exchange.response_body.clear();
+    }
+    evidence
+}
+
+fn without_evidence(run: &Run) -> Run {
+    let evidence = None;
+    // Field by field, so that the evidence is not copied only to be dropped.
+    Run {
+        version: run.version,
+        id: run.id,
+        probe: run.probe.clone(),
+        provider: run.provider.clone(),
+        environment: run.environment.clone(),
+        location: run.location.clone(),
+        scheduled_at: run.scheduled_at,
+        started_at: run.started_at,
+        duration_ms: run.duration_ms,
+        outcome: run.outcome,
+        verdict: run.verdict.clone(),
+        steps: run.steps.clone(),
+        warnings: run.warnings.clone(),
+        evidence,
+    }
+}
+
+/// Run ids sort by time, byte for byte.
+pub(super) fn key_of(id: RunId) -> [u8; 16] {
+    id.0.into_bytes()
+}
+
+/// The smallest id of a run made at `at` or later.
+pub(super) fn first_key_at(at: Timestamp) -> [u8; 16] {
+    let millis = u64::try_from(at.as_millisecond()).unwrap_or(0);
+    let mut key = [0; 16];
+    key[..6].copy_from_slice(&millis.to_be_bytes()[2..]);
+    key
+}
+
+/// Key in the index by probe. Names hold no NUL, so that no probe's entries lie among another's.
+pub(super) fn record_key(probe: &ProbeId, run: [u8; 16]) -> Vec<u8> {
+    [probe.as_str().as_bytes(), &[0], &run].concat()
+}
+
+pub(super) fn encode(record: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(record).expect("records have string keys and no fallible parts")
+}
+
+pub(super) fn decode<T: DeserializeOwned>(key: &[u8], bytes: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(bytes).map_err(|source| Error::Record {
+        id: name_of(key),
+        source,
+    })
+}
+
+/// The outcome of a stored run, without building the rest.
+pub(super) fn outcome_of(key: &[u8], bytes: &[u8]) -> Result<Outcome, Error> {
+    #[derive(Deserialize)]
+    struct Part {
+        outcome: Outcome,
+    }
+    decode::<Part>(key, bytes).map(|part| part.outcome)
+}
+
+/// The probe of a stored run, without building the rest.
+pub(super) fn probe_of(key: &[u8], bytes: &[u8]) -> Result<ProbeId, Error> {
+    #[derive(Deserialize)]
+    struct Part {
+        probe: ProbeId,
+    }
+    decode::<Part>(key, bytes).map(|part| part.probe)
+}
+
+fn name_of(key: &[u8]) -> String {
+    Uuid::from_slice(key).map_or_else(|_| format!("{key:02x?}"), |id| id.to_string())
+}

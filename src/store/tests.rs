@@ -1,0 +1,326 @@
+use jiff::SignedDuration;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::*;
+use crate::run::{Exchange, PageEvidence, RUN_VERSION, Timings};
+use crate::taxonomy::{Class, Stage};
+
+const START: &str = "2026-06-01T00:00:00Z";
+
+fn probe(name: &str) -> ProbeId {
+    ProbeId::new("acme", name, None)
+}
+
+fn at(second: u64) -> Timestamp {
+    START.parse::<Timestamp>().unwrap() + SignedDuration::from_secs(second.cast_signed())
+}
+
+/// The id of the run that begins at this second.
+fn id(second: u64) -> RunId {
+    let mut bytes = record::first_key_at(at(second));
+    bytes[6] = 0x70;
+    bytes[8] = 0x80;
+    RunId(Uuid::from_bytes(bytes))
+}
+
+fn intent(name: &str, second: u64) -> Intent {
+    Intent {
+        version: RUN_VERSION,
+        id: id(second),
+        probe: probe(name),
+        provider: "acme".to_owned(),
+        environment: name.to_owned(),
+        location: "here".to_owned(),
+        scheduled_at: Some(at(second)),
+        started_at: at(second),
+    }
+}
+
+fn run(name: &str, second: u64, outcome: Outcome) -> Run {
+    let run = intent(name, second).unknown(Class::RequestTimeout, "no answer".to_owned());
+    let exchange = Exchange {
+        stage: Stage::TokenExchange,
+        started_at: at(second),
+        method: "POST".to_owned(),
+        url: "https://acme.example/token".to_owned(),
+        request_headers: vec![],
+        request_body: "grant_type=authorization_code".to_owned(),
+        status: Some(200),
+        response_headers: vec![],
+        response_body: "{}".to_owned(),
+        response_size_bytes: 2,
+        timings: Timings::default(),
+        peer: None,
+        error: None,
+    };
+    let evidence = Evidence {
+        exchanges: vec![exchange],
+        ..Evidence::default()
+    };
+    let verdict = run.verdict.filter(|_| outcome != Outcome::Ok);
+    Run {
+        outcome,
+        verdict,
+        evidence: Some(evidence),
+        duration_ms: second,
+        ..run
+    }
+}
+
+fn open(folder: &TempDir) -> Opened {
+    Store::open(folder.path()).unwrap()
+}
+
+fn all() -> Query {
+    Query {
+        probe: None,
+        outcome: None,
+        before: None,
+        limit: 1000,
+    }
+}
+
+async fn ids(store: &Store, query: Query) -> Vec<RunId> {
+    store
+        .list(query)
+        .await
+        .unwrap()
+        .iter()
+        .map(|run| run.id)
+        .collect()
+}
+
+#[tokio::test]
+async fn lists_newest_first_by_probe_outcome_and_place() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder).store;
+    for second in 1..=6 {
+        let outcome = if second % 2 == 0 {
+            Outcome::Failed
+        } else {
+            Outcome::Ok
+        };
+        let name = if second <= 3 { "prod" } else { "prod2" };
+        store.append(&run(name, second, outcome)).await.unwrap();
+    }
+    let query = |name: Option<&str>, outcome, before: Option<u64>, limit| Query {
+        probe: name.map(probe),
+        outcome,
+        before: before.map(id),
+        limit,
+    };
+    let cases = [
+        (all(), vec![6, 5, 4, 3, 2, 1]),
+        (query(None, None, Some(4), 2), vec![3, 2]),
+        (query(None, Some(Outcome::Failed), None, 2), vec![6, 4]),
+        (query(Some("prod"), None, None, 9), vec![3, 2, 1]),
+        (query(Some("prod"), Some(Outcome::Ok), Some(3), 9), vec![1]),
+        (query(Some("prod2"), None, Some(6), 1), vec![5]),
+        (query(Some("other"), None, None, 9), vec![]),
+    ];
+    for (query, expected) in cases {
+        let expected: Vec<RunId> = expected.into_iter().map(id).collect();
+        assert_eq!(ids(&store, query.clone()).await, expected, "{query:?}");
+    }
+    let briefs = store
+        .newest(vec![probe("prod")], 2)
+        .await
+        .unwrap()
+        .remove(0);
+    assert_eq!(
+        briefs.iter().map(|brief| brief.id).collect::<Vec<_>>(),
+        [id(3), id(2)]
+    );
+    assert_eq!(
+        briefs[1].verdict.as_ref().map(|verdict| verdict.class),
+        Some(Class::RequestTimeout)
+    );
+}
+
+#[tokio::test]
+async fn keeps_evidence_apart_and_that_of_good_runs_without_bodies() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder).store;
+    let mut failed = run("prod", 1, Outcome::Failed);
+    failed.evidence.as_mut().unwrap().page = Some(PageEvidence {
+        screenshot: Some(b"png".to_vec()),
+        ..PageEvidence::default()
+    });
+    store.append(&failed).await.unwrap();
+    store.append(&run("prod", 2, Outcome::Ok)).await.unwrap();
+
+    assert_eq!(store.get(id(1)).await.unwrap().unwrap().evidence, None);
+    let evidence = store.evidence(id(1)).await.unwrap().unwrap();
+    assert_eq!(evidence.exchanges[0].response_body, "{}");
+    assert_eq!(
+        store.screenshot(id(1)).await.unwrap().as_deref(),
+        Some(&b"png"[..])
+    );
+    let evidence = store.evidence(id(2)).await.unwrap().unwrap();
+    assert_eq!(evidence.exchanges[0].response_body, "");
+    assert_eq!(evidence.exchanges[0].status, Some(200));
+    assert_eq!(store.screenshot(id(2)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_run_that_was_cut_off_is_closed_once_at_the_next_start() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder).store;
+    for second in 1..=2 {
+        store.begin(&intent("prod", second)).await.unwrap();
+    }
+    store.append(&run("prod", 1, Outcome::Ok)).await.unwrap();
+    assert_eq!(
+        store.under_way(id(2)).await.unwrap(),
+        Some(intent("prod", 2))
+    );
+    drop(store);
+
+    let opened = open(&folder);
+    assert_eq!(
+        opened.cut_off.iter().map(|run| run.id).collect::<Vec<_>>(),
+        [id(2)]
+    );
+    let closed = opened.store.get(id(2)).await.unwrap().unwrap();
+    assert_eq!(closed.outcome, Outcome::Unknown);
+    let verdict = closed.verdict.unwrap();
+    assert_eq!(
+        (verdict.stage, verdict.class),
+        (Stage::Monitor, Class::Internal)
+    );
+    assert!(verdict.detail.starts_with("cut off"), "{}", verdict.detail);
+    assert_eq!(closed.scheduled_at, Some(at(2)));
+    assert_eq!(ids(&opened.store, all()).await, [id(2), id(1)]);
+    drop(opened);
+
+    assert!(open(&folder).cut_off.is_empty());
+}
+
+#[tokio::test]
+async fn many_runs_at_once_are_all_there_after_a_reopen() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder).store;
+    let runs = (1..=300).map(|second| {
+        let store = store.clone();
+        async move {
+            store.begin(&intent("prod", second)).await.unwrap();
+            store
+                .append(&run("prod", second, Outcome::Ok))
+                .await
+                .unwrap();
+        }
+    });
+    futures::future::join_all(runs).await;
+    drop(store);
+    let opened = open(&folder);
+    assert!(opened.cut_off.is_empty());
+    assert_eq!(ids(&opened.store, all()).await.len(), 300);
+}
+
+#[tokio::test]
+async fn purge_takes_away_what_is_older_and_nothing_else() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder).store;
+    for second in 1..=6 {
+        let mut run = run("prod", second, Outcome::Failed);
+        run.evidence.as_mut().unwrap().page = Some(PageEvidence {
+            screenshot: Some(vec![1]),
+            ..PageEvidence::default()
+        });
+        store.append(&run).await.unwrap();
+    }
+    let purged = store.purge(at(3), at(5)).await.unwrap();
+    assert_eq!(
+        purged,
+        Purged {
+            runs: 2,
+            evidence: 4
+        }
+    );
+    assert_eq!(ids(&store, all()).await, [6, 5, 4, 3].map(id));
+    assert_eq!(
+        store.newest(vec![probe("prod")], 9).await.unwrap()[0].len(),
+        4
+    );
+    for (second, there) in [(4, false), (5, true)] {
+        assert_eq!(store.evidence(id(second)).await.unwrap().is_some(), there);
+        assert_eq!(store.screenshot(id(second)).await.unwrap().is_some(), there);
+    }
+    assert_eq!(store.purge(at(3), at(5)).await.unwrap(), Purged::default());
+}
+
+#[tokio::test]
+async fn a_second_owner_is_refused_in_words_and_may_come_later() {
+    let folder = TempDir::new().unwrap();
+    let first = open(&folder);
+    let refused = Store::open(folder.path()).err().unwrap();
+    assert!(matches!(refused, Error::InUse { .. }), "{refused}");
+    drop(first);
+    open(&folder);
+}
+
+/// Opens a store with runs in it after `damage`, and tells what was made of it.
+async fn after(damage: impl FnOnce(&Path)) -> (TempDir, Opened) {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder).store;
+    for second in 1..=50 {
+        store
+            .append(&run("prod", second, Outcome::Failed))
+            .await
+            .unwrap();
+    }
+    drop(store);
+    damage(&folder.path().join("db"));
+    let opened = open(&folder);
+    (folder, opened)
+}
+
+async fn check_quarantined((folder, opened): (TempDir, Opened)) {
+    let aside = opened.quarantined.as_ref().expect("moved aside");
+    assert!(aside.starts_with(folder.path()) && aside.exists());
+    assert!(ids(&opened.store, all()).await.is_empty());
+    opened
+        .store
+        .append(&run("prod", 99, Outcome::Ok))
+        .await
+        .unwrap();
+    drop(opened);
+    let again = open(&folder);
+    assert_eq!(again.quarantined, None);
+    assert_eq!(ids(&again.store, all()).await, [id(99)]);
+}
+
+#[tokio::test]
+async fn a_store_of_garbage_is_moved_aside() {
+    check_quarantined(after(|db| std::fs::write(db.join("db"), [0x5a; 70_000]).unwrap()).await)
+        .await;
+}
+
+#[tokio::test]
+async fn a_store_that_lost_its_beginning_is_moved_aside() {
+    let cut = |db: &Path| {
+        let mut bytes = std::fs::read(db.join("db")).unwrap();
+        bytes[..4096].fill(0);
+        std::fs::write(db.join("db"), bytes).unwrap();
+    };
+    check_quarantined(after(cut).await).await;
+}
+
+#[tokio::test]
+async fn a_store_that_is_intact_is_not_moved_aside() {
+    let (_folder, opened) = after(|_| ()).await;
+    assert_eq!(opened.quarantined, None);
+    assert_eq!(ids(&opened.store, all()).await.len(), 50);
+}
+
+#[tokio::test]
+async fn a_store_of_a_newer_version_is_left_alone() {
+    let folder = TempDir::new().unwrap();
+    drop(open(&folder));
+    let db = sled::open(folder.path().join("db")).unwrap();
+    db.insert("format", "2").unwrap();
+    drop(db);
+    let refused = Store::open(folder.path()).err().unwrap();
+    assert!(matches!(refused, Error::Newer { .. }), "{refused}");
+}

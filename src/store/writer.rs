@@ -1,0 +1,165 @@
+//! The one thread that writes. What waits is written as one transaction and made durable by one flush, so that many
+//! runs that end together cost as much as one.
+
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread;
+
+use sled::Transactional;
+use sled::transaction::{ConflictableTransactionError, TransactionError, TransactionalTree};
+use tokio::sync::oneshot;
+
+use super::Error;
+use super::disk::Trees;
+use super::record::Finished;
+
+/// Requests that share one flush at most.
+const GROUP: usize = 256;
+
+/// One change of the store.
+pub(super) enum Change {
+    Begin([u8; 16], Vec<u8>),
+    Finish(Box<Finished>),
+    Remove {
+        key: Vec<u8>,
+        index_key: Option<Vec<u8>>,
+    },
+    RemoveEvidence(Vec<u8>),
+}
+
+struct Request {
+    changes: Vec<Change>,
+    done: oneshot::Sender<Result<(), sled::Error>>,
+}
+
+/// Where changes are handed in.
+pub(super) struct Queue(Mutex<Option<mpsc::Sender<Request>>>);
+
+impl Queue {
+    /// Durable when it returns `Ok`; not written at all otherwise.
+    pub(super) async fn write(&self, changes: Vec<Change>) -> Result<(), Error> {
+        let done = self.hand_in(changes)?;
+        Ok(done.await.map_err(|_| Error::Closed)??)
+    }
+
+    /// The same outside the runtime.
+    pub(super) fn write_blocking(&self, changes: Vec<Change>) -> Result<(), Error> {
+        let done = self.hand_in(changes)?;
+        // The writing thread answers everything that it took.
+        Ok(futures::executor::block_on(done).map_err(|_| Error::Closed)??)
+    }
+
+    fn hand_in(
+        &self,
+        changes: Vec<Change>,
+    ) -> Result<oneshot::Receiver<Result<(), sled::Error>>, Error> {
+        let (done, answer) = oneshot::channel();
+        let queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = queue.as_ref().ok_or(Error::Closed)?;
+        queue
+            .send(Request { changes, done })
+            .map_err(|_| Error::Closed)?;
+        Ok(answer)
+    }
+
+    /// What was handed in is still written.
+    pub(super) fn close(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+/// The thread.
+pub(super) struct Writer(thread::JoinHandle<()>);
+
+impl Writer {
+    /// Waits until everything handed in is written; the queue must be closed.
+    pub(super) fn join(self) {
+        if self.0.join().is_err() {
+            tracing::error!("the thread that writes to the store has panicked");
+        }
+    }
+}
+
+pub(super) fn start(trees: Trees) -> (Queue, Writer) {
+    let (sender, receiver) = mpsc::channel();
+    let thread = thread::Builder::new()
+        .name("store".to_owned())
+        .spawn(move || write_until_closed(&trees, &receiver))
+        .expect("a thread can be started while the daemon starts");
+    (Queue(Mutex::new(Some(sender))), Writer(thread))
+}
+
+fn write_until_closed(trees: &Trees, requests: &mpsc::Receiver<Request>) {
+    while let Ok(first) = requests.recv() {
+        let mut group = vec![first];
+        group.extend(requests.try_iter().take(GROUP - 1));
+        let result = write(trees, &group);
+        if let Err(error) = &result {
+            tracing::error!(
+                error = error as &dyn std::error::Error,
+                "cannot write to the store"
+            );
+        }
+        for request in group {
+            // Whoever asked may have been cancelled.
+            let _ = request.done.send(result.clone());
+        }
+    }
+}
+
+fn write(trees: &Trees, group: &[Request]) -> sled::Result<()> {
+    let all = (&trees.runs, &trees.by_probe, &trees.open, &trees.evidence);
+    let changes = || group.iter().flat_map(|request| &request.changes);
+    let written = all.transaction(|(runs, by_probe, open, evidence)| {
+        let parts = Parts {
+            runs,
+            by_probe,
+            open,
+            evidence,
+        };
+        changes().try_for_each(|change| parts.apply(change))
+    });
+    match written {
+        Ok(()) => trees.flush(),
+        Err(TransactionError::Storage(error)) => Err(error),
+        Err(TransactionError::Abort(never)) => match never {},
+    }
+}
+
+struct Parts<'a> {
+    runs: &'a TransactionalTree,
+    by_probe: &'a TransactionalTree,
+    open: &'a TransactionalTree,
+    evidence: &'a TransactionalTree,
+}
+
+impl Parts<'_> {
+    fn apply(
+        &self,
+        change: &Change,
+    ) -> Result<(), ConflictableTransactionError<std::convert::Infallible>> {
+        match change {
+            Change::Begin(key, intent) => {
+                self.open.insert(key, &intent[..])?;
+            }
+            Change::Finish(run) => {
+                self.open.remove(&run.key)?;
+                self.runs.insert(&run.key, &run.run[..])?;
+                self.by_probe.insert(&run.index_key[..], &run.brief[..])?;
+                if let Some(evidence) = &run.evidence {
+                    self.evidence.insert(&run.key, &evidence[..])?;
+                }
+            }
+            Change::Remove { key, index_key } => {
+                self.runs.remove(&key[..])?;
+                if let Some(index_key) = index_key {
+                    self.by_probe.remove(&index_key[..])?;
+                }
+                self.evidence.remove(&key[..])?;
+            }
+            Change::RemoveEvidence(key) => {
+                self.evidence.remove(&key[..])?;
+            }
+        }
+        Ok(())
+    }
+}
