@@ -1,7 +1,7 @@
 //! Conditions of a probe file, in CEL, over an answer: `status == 200 && body.email == account.username`.
 //!
-//! `headers` have lower-case names; of a name that stands more than once, the values are joined with a comma. `body` is
-//! the JSON of the answer, or its text. `account` has only the `username`, and `token` only what may be shown: no
+//! `headers` have lower-case names; of a name that stands more than once, the values are joined with a comma. `body`
+//! is the JSON of the answer, or its text. `account` has only the `username`, and `token` only what may be shown: no
 //! condition can reach a secret.
 
 use std::collections::HashMap;
@@ -160,7 +160,7 @@ impl<'a> Names<'a> {
                 self.bound.truncate(before);
             }
             Expr::Call(call) => {
-                self.check_all(call.target.as_deref().into_iter().chain(&call.args))?
+                self.check_all(call.target.as_deref().into_iter().chain(&call.args))?;
             }
             Expr::List(list) => self.check_all(&list.elements)?,
             Expr::Map(map) => self.check_all(map.entries.iter().flat_map(parts))?,

@@ -1,5 +1,5 @@
-//! Names what stopped a journey: stage, class, cause, action, and one line that says it. Looks at the stop and at nothing
-//! else.
+//! Names what stopped a journey: stage, class, cause, action, and one line that says it. Looks at the stop and at
+//! nothing else.
 //!
 //! What was checked here comes with its class. An answer of the provider is given to the rules of [`answer`].
 

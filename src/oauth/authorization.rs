@@ -7,7 +7,8 @@ use url::Url;
 use super::values::{Challenge, Nonce, State};
 use crate::probe::ResponseMode;
 
-/// What goes into an authorization request (RFC 6749 section 4.1.1, RFC 7636 section 4.3, OpenID Connect Core section 3.1.2.1).
+/// What goes into an authorization request (RFC 6749 section 4.1.1, RFC 7636 section 4.3, OpenID Connect Core section
+/// 3.1.2.1).
 #[derive(Debug, Clone, Copy)]
 pub struct AuthorizationRequest<'a> {
     pub endpoint: &'a Url,
@@ -21,7 +22,8 @@ pub struct AuthorizationRequest<'a> {
     pub challenge: &'a Challenge,
     /// `None` leaves the default of the flow.
     pub response_mode: Option<ResponseMode>,
-    /// Parameters of the probe file. They win over what is chosen here, but not over what binds the answer to this run.
+    /// Parameters of the probe file. They win over what is chosen here, but not over what binds the answer to this
+    /// run.
     pub extra: &'a BTreeMap<String, String>,
 }
 
@@ -37,8 +39,8 @@ const BINDING: [&str; 7] = [
 ];
 
 impl AuthorizationRequest<'_> {
-    /// The whole address. A query that the endpoint already has is kept (RFC 6749 section 3.1); of parameters that stand
-    /// in both, ours is sent, once.
+    /// The whole address. A query that the endpoint already has is kept (RFC 6749 section 3.1); of parameters that
+    /// stand in both, ours is sent, once.
     pub fn url(&self) -> Url {
         let ours = self.parameters();
         let kept: Vec<(String, String)> = self

@@ -62,8 +62,9 @@ impl Answer {
         }
     }
 
-    /// Some providers leave `state` out of error answers. That is against RFC 6749 section 4.1.2.1, but the error is what
-    /// on-call needs, and believing a forged one costs no more than a failed run. A changed state is never believed.
+    /// Some providers leave `state` out of error answers. That is against RFC 6749 section 4.1.2.1, but the error is
+    /// what on-call needs, and believing a forged one costs no more than a failed run. A changed state is never
+    /// believed.
     fn is_ours(&self, state: &State) -> Result<(), Fault> {
         match self.get("state") {
             Some(found) if found == state.expose() => Ok(()),

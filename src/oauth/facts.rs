@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 use super::id_token::IdToken;
 use super::token::Tokens;
 
-/// Members of `token` in conditions: `type`, `expires_in` (seconds), `scope`, `refreshable`, and of the ID token its `alg`
-/// and `claims`.
+/// Members of `token` in conditions: `type`, `expires_in` (seconds), `scope`, `refreshable`, and of the ID token its
+/// `alg` and `claims`.
 pub fn shown(tokens: &Tokens, id_token: Option<&IdToken>) -> Map<String, Value> {
     let mut shown = Map::new();
     let mut put = |name: &str, value: Value| shown.insert(name.to_owned(), value);

@@ -35,7 +35,8 @@ pub struct Expected<'a> {
 pub enum Binding<'a> {
     /// From the code exchange: the nonce must be there.
     SignIn(&'a Nonce),
-    /// From a refresh: the subject must be that of the sign-in; a nonce may be absent (OpenID Connect Core section 12.2).
+    /// From a refresh: the subject must be that of the sign-in; a nonce may be absent (OpenID Connect Core section
+    /// 12.2).
     Refresh { nonce: &'a Nonce, subject: &'a str },
 }
 
@@ -170,8 +171,8 @@ struct Clock {
 }
 
 impl Clock {
-    /// Refuses what a clock is beyond, in milliseconds. A token that is in time by the provider's clock and not by ours is
-    /// no fault of the token.
+    /// Refuses what a clock is beyond, in milliseconds. A token that is in time by the provider's clock and not by
+    /// ours is no fault of the token.
     fn check(&self, class: Class, what: &str, beyond_ms: impl Fn(i64) -> i64) -> Result<(), Fault> {
         let beyond = beyond_ms(self.ours_ms);
         if beyond <= LEEWAY_MS {

@@ -6,8 +6,8 @@ use super::{Reply, problem, refuse};
 use crate::run::Fault;
 use crate::taxonomy::Class;
 
-/// Reads the answer and gives its members. A token that should be active and is not is `invalid_token`; one that should be
-/// revoked and is not is `accepted_revoked_token`.
+/// Reads the answer and gives its members. A token that should be active and is not is `invalid_token`; one that
+/// should be revoked and is not is `accepted_revoked_token`.
 pub fn read(reply: &Reply<'_>, should_be_active: bool) -> Result<Map<String, Value>, Fault> {
     if !reply.is_success() {
         return Err(reply.fault());

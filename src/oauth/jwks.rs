@@ -1,4 +1,5 @@
-//! The provider's key set (RFC 7517), read with tolerance: a key that is not understood is left out, as section 5 asks.
+//! The provider's key set (RFC 7517), read with tolerance: a key that is not understood is left out, as section 5
+//! asks.
 
 use serde_json::{Map, Value};
 

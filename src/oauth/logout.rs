@@ -7,7 +7,8 @@ use super::{form, refuse};
 use crate::run::Fault;
 use crate::taxonomy::Class;
 
-/// The logout request (OpenID Connect RP-Initiated Logout section 2). `state` is only sent with an address to return to.
+/// The logout request (OpenID Connect RP-Initiated Logout section 2). `state` is only sent with an address to return
+/// to.
 pub fn url(
     endpoint: &Url,
     client_id: &str,

@@ -131,8 +131,8 @@ impl Metadata {
     }
 }
 
-/// Where the metadata of an issuer may be, the likeliest first: OpenID Connect Discovery section 4, RFC 8414 section 3.1,
-/// and the OpenID document at the place that RFC 8414 section 5 would have it.
+/// Where the metadata of an issuer may be, the likeliest first: OpenID Connect Discovery section 4, RFC 8414 section
+/// 3.1, and the OpenID document at the place that RFC 8414 section 5 would have it.
 pub fn candidates(issuer: &str) -> Result<Vec<Url>, Fault> {
     let parsed = Url::parse(issuer)
         .ok()
@@ -164,8 +164,8 @@ pub fn candidates(issuer: &str) -> Result<Vec<Url>, Fault> {
     Ok(all)
 }
 
-/// Whether the next candidate is worth a try: this one says that it has nothing, or shows a page in place of a document.
-/// A server that is in trouble is not asked elsewhere, because that would hide the trouble.
+/// Whether the next candidate is worth a try: this one says that it has nothing, or shows a page in place of a
+/// document. A server that is in trouble is not asked elsewhere, because that would hide the trouble.
 pub fn worth_another(reply: &Reply<'_>) -> bool {
     let absent = matches!(reply.status, 400 | 401 | 403 | 404 | 405 | 406 | 410);
     absent || (reply.is_success() && reply.body.trim_ascii_start().starts_with(b"<"))

@@ -1,5 +1,5 @@
-//! Finds what an answer calls its error: in JSON, in a form, or in a `WWW-Authenticate` challenge. Only finds it; what it
-//! means is decided in `verdict`.
+//! Finds what an answer calls its error: in JSON, in a form, or in a `WWW-Authenticate` challenge. Only finds it; what
+//! it means is decided in `verdict`.
 
 use serde_json::{Map, Value};
 
@@ -70,7 +70,8 @@ pub fn in_parameters(pairs: &[(String, String)]) -> Option<Problem> {
     })
 }
 
-/// Looks for an error in a challenge such as `Bearer error="invalid_token"` (RFC 6750 section 3, RFC 9449 section 7.1).
+/// Looks for an error in a challenge such as `Bearer error="invalid_token"` (RFC 6750 section 3, RFC 9449 section
+/// 7.1).
 fn in_challenge(challenge: &str) -> Option<Problem> {
     let mut problem = Problem::default();
     let mut rest = challenge;

@@ -11,8 +11,8 @@ const ABOUT_THE_CLIENT: [&str; 3] = [
     "unsupported_grant_type",
 ];
 
-/// Demands that the provider refused what was sent; `accepted` is the class if it did not, and `what` names the thing in
-/// the message. A server in trouble, or one that refuses the client, proves nothing: then its answer is the fault.
+/// Demands that the provider refused what was sent; `accepted` is the class if it did not, and `what` names the thing
+/// in the message. A server in trouble, or one that refuses the client, proves nothing: then its answer is the fault.
 pub fn demand(reply: &Reply<'_>, what: &str, accepted: Class) -> Result<(), Fault> {
     let body = str::from_utf8(reply.body).unwrap_or_default();
     let error = problem::read(reply.headers, body).and_then(|problem| problem.error);

@@ -27,7 +27,8 @@ pub struct Trust<'a> {
 /// Why a signature is not proven.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Unproven {
-    /// No key of the set fits. The set may be old: fetch it once more, then try again (OpenID Connect Core section 10.1.1).
+    /// No key of the set fits. The set may be old: fetch it once more, then try again (OpenID Connect Core section
+    /// 10.1.1).
     KeyUnknown(String),
     /// It does not hold, and no newer key set would change that.
     Refused(Fault),
@@ -274,8 +275,8 @@ fn holds(token: &Unverified, key: &DecodingKey, algorithm: Algorithm) -> bool {
     crypto::verify(&token.signature, token.message.as_bytes(), key, algorithm).unwrap_or(false)
 }
 
-/// An uncompressed point. Coordinates have the width of the curve (RFC 7518 section 6.2.1.2); shorter ones, of signers that
-/// dropped leading zeros, are filled up.
+/// An uncompressed point. Coordinates have the width of the curve (RFC 7518 section 6.2.1.2); shorter ones, of signers
+/// that dropped leading zeros, are filled up.
 fn point(x: &str, y: &str, width: usize) -> Result<Vec<u8>, String> {
     let mut point = vec![4];
     for coordinate in [bytes(x)?, bytes(y)?] {

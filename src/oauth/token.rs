@@ -100,8 +100,8 @@ fn missing(name: &str) -> Fault {
     refuse(Class::TokenMissing, detail)
 }
 
-/// Types whose tokens cannot be sent as bearer tokens. Others (`bearer`, a provider's own word, none) are taken as Bearer:
-/// whether they work is seen at the first call.
+/// Types whose tokens cannot be sent as bearer tokens. Others (`bearer`, a provider's own word, none) are taken as
+/// Bearer: whether they work is seen at the first call.
 fn is_other_kind(token_type: &str) -> bool {
     ["mac", "dpop", "pop", "n_a"].contains(&token_type.to_ascii_lowercase().as_str())
 }
@@ -134,7 +134,8 @@ pub enum Rotated {
     Kept,
 }
 
-/// Sees whether the refresh token was rotated (RFC 6749 section 6, RFC 9700 section 4.14), and whether it should have been.
+/// Sees whether the refresh token was rotated (RFC 6749 section 6, RFC 9700 section 4.14), and whether it should have
+/// been.
 pub fn rotation(old: &RefreshToken, answer: &Tokens, wanted: Rotation) -> Result<Rotated, Fault> {
     let rotated = match &answer.refresh {
         Some(new) if new != old => Rotated::New,

@@ -58,8 +58,8 @@ pub fn signed(
     Ok(claims)
 }
 
-/// The answer must be about who signed in: otherwise somebody's token was swapped for another's. Without an ID token there
-/// is nothing to compare with.
+/// The answer must be about who signed in: otherwise somebody's token was swapped for another's. Without an ID token
+/// there is nothing to compare with.
 pub fn same_subject(claims: &Map<String, Value>, subject: Option<&str>) -> Result<(), Fault> {
     let Some(subject) = subject else {
         return Ok(());

@@ -1,7 +1,7 @@
 //! The class of an answer: an HTTP answer of the provider, or error parameters at the redirect URI.
 //!
-//! Rules are asked in order, and the first that has something to say wins. Rules of one provider will stand in front of
-//! these.
+//! Rules are asked in order, and the first that has something to say wins. Rules of one provider will stand in front
+//! of these.
 
 use crate::run::Raw;
 use crate::taxonomy::{Class, Family, Stage};
@@ -31,8 +31,9 @@ pub(super) fn header<'a>(raw: &'a Raw, name: &str) -> Option<&'a str> {
     found.map(|(_, value)| value.as_str())
 }
 
-/// `error` says it. Most codes of the specifications are classes by the same name: RFC 6749 sections 4.1.2.1 and 5.2, RFC
-/// 6750 section 3.1, RFC 7009 section 2.2.1, RFC 8707 section 2, RFC 9449 section 5, OpenID Connect Core section 3.1.2.6.
+/// `error` says it. Most codes of the specifications are classes by the same name: RFC 6749 sections 4.1.2.1 and 5.2,
+/// RFC 6750 section 3.1, RFC 7009 section 2.2.1, RFC 8707 section 2, RFC 9449 section 5, OpenID Connect Core section
+/// 3.1.2.6.
 fn by_error(seen: &Seen<'_>) -> Option<Class> {
     let code = seen.raw.error.as_deref()?.trim().to_ascii_lowercase();
     let code = code.replace(['-', ' '], "_");

@@ -44,7 +44,8 @@ fn validate_at(token: Verified, offset_s: Option<i64>) -> Result<IdToken, Fault>
 }
 
 /// The good token with one claim changed; `null` takes it away.
-fn check(name: &str, value: Value, expected: Result<(), Class>) {
+fn check(name: &str, value: impl Into<Value>, expected: Result<(), Class>) {
+    let value = value.into();
     let mut claims = good();
     if value.is_null() {
         claims.as_object_mut().unwrap().shift_remove(name);
