@@ -15,6 +15,7 @@ pub mod redact;
 pub mod oauth;
 
 pub mod expression;
+pub mod verdict;
 
 pub mod schedule;
 

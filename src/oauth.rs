@@ -7,7 +7,6 @@
 pub mod authorization;
 pub mod callback;
 pub mod client_auth;
-pub mod facts;
 pub mod form;
 pub mod id_token;
 pub mod introspection;
@@ -55,6 +54,12 @@ impl Reply<'_> {
     /// Whether the status says success.
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
+    }
+
+    /// Whether a success status hides an error in its body, as some APIs have it.
+    pub fn hides_an_error(&self) -> bool {
+        let body = str::from_utf8(self.body).unwrap_or_default();
+        self.is_success() && problem::in_json(body).is_some()
     }
 
     /// The first header of this (lower-case) name.

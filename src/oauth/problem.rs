@@ -24,12 +24,16 @@ pub fn read(headers: &[(String, String)], body: &str) -> Option<Problem> {
     })
 }
 
-/// Looks for an error in a body.
 fn in_body(body: &str) -> Option<Problem> {
-    if let Ok(Value::Object(object)) = serde_json::from_str(body) {
-        return in_object(&object);
-    }
-    in_parameters(&form::pairs(body.trim()))
+    in_json(body).or_else(|| in_parameters(&form::pairs(body.trim())))
+}
+
+/// Looks for an error in a JSON text.
+pub fn in_json(body: &str) -> Option<Problem> {
+    let Ok(Value::Object(object)) = serde_json::from_str(body) else {
+        return None;
+    };
+    in_object(&object)
 }
 
 /// Looks for an error in a JSON object: as RFC 6749 section 5.2 has it, or nested as many APIs have it.
@@ -40,7 +44,7 @@ pub fn in_object(object: &Map<String, Value>) -> Option<Problem> {
             description: describe(object),
         }),
         Value::Object(nested) => Some(Problem {
-            error: ["code", "status", "type", "error"]
+            error: ["status", "type", "error", "code"]
                 .into_iter()
                 .find_map(|name| text(nested, name))
                 .map(str::to_owned),
@@ -113,6 +117,53 @@ fn parameter(text: &str) -> (String, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn redaction_leaves_the_error_readable() {
+        let check = |content_type: &str, body: &str, error: &str, description: &str| {
+            let redactor = crate::redact::Redactor::default();
+            let kept = redactor.body(Some(content_type), body.as_bytes());
+            let problem = read(&[], &kept).unwrap();
+            assert_eq!(problem.error.as_deref(), Some(error), "{kept}");
+            assert_eq!(problem.description.as_deref(), Some(description), "{kept}");
+        };
+        let form = "application/x-www-form-urlencoded";
+        let json = "application/json";
+        check(
+            form,
+            "state=s&error=access_denied&error_description=a+b&code=c",
+            "access_denied",
+            "a b",
+        );
+        check(
+            json,
+            r#"{"error":"invalid_grant","error_description":"code expired"}"#,
+            "invalid_grant",
+            "code expired",
+        );
+        check(
+            json,
+            r#"{"error":{"code":401,"status":"UNAUTHENTICATED","message":"m"}}"#,
+            "UNAUTHENTICATED",
+            "m",
+        );
+        check(
+            json,
+            r#"{"error":{"code":"invalid_token","message":"m"}}"#,
+            "invalid_token",
+            "m",
+        );
+        let challenge =
+            redactor_header(r#"Bearer error="invalid_token", error_description="it expired""#);
+        assert_eq!(
+            in_challenge(&challenge).unwrap().error.as_deref(),
+            Some("invalid_token")
+        );
+    }
+
+    fn redactor_header(challenge: &str) -> String {
+        crate::redact::Redactor::default().header("www-authenticate", challenge)
+    }
 
     #[test]
     fn finds_the_error_wherever_it_stands() {

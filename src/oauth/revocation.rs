@@ -1,21 +1,21 @@
-//! The revocation answer (RFC 7009 section 2.2).
+//! The revocation answer (RFC 7009 section 2.2), and whether the token is refused afterwards.
 
-use serde_json::Value;
-
-use super::{Reply, problem};
+use super::{Reply, refusal};
 use crate::run::Fault;
+use crate::taxonomy::Class;
 
 /// Success is the status alone; the body does not matter unless it carries an error.
 pub fn read(reply: &Reply<'_>) -> Result<(), Fault> {
-    let hidden = match serde_json::from_slice(reply.body) {
-        Ok(Value::Object(members)) => problem::in_object(&members).is_some(),
-        _ => false,
-    };
-    if reply.is_success() && !hidden {
+    if reply.is_success() && !reply.hides_an_error() {
         Ok(())
     } else {
         Err(reply.fault())
     }
+}
+
+/// The revoked token was used once more, which must be refused.
+pub fn refused_afterwards(reply: &Reply<'_>) -> Result<(), Fault> {
+    refusal::demand(reply, "the revoked token", Class::AcceptedRevokedToken)
 }
 
 #[cfg(test)]
