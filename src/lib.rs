@@ -16,12 +16,17 @@ pub mod oauth;
 
 pub mod expression;
 
+pub mod signin;
+
 // Edges: the only places that touch clock, network, browser and disk.
 pub mod clock;
 
 pub mod http;
 pub mod vault;
 pub mod loopback;
+pub mod totp;
+
+pub mod browser;
 
 // Doing: edges and words put to work.
 pub mod journey;
