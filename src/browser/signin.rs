@@ -156,7 +156,9 @@ impl<'a> Walker<'a> {
         let mut since = Instant::now();
         let mut acted = Instant::now();
         loop {
-            let sight = match self.look(&known).await {
+            let sight = self.look(&known).await;
+            if std::env::var("TRACE").is_ok() { eprintln!("  look {:?} {:?}", since.elapsed(), sight.as_ref().map(|s| s.as_ref().map(|s| (s.reading.place().to_owned(), s.reading.fresh, s.reading.changed, s.reading.sent, s.reading.busy, s.reading.loaded, s.reading.quiet_ms)))); }
+            let sight = match sight {
                 Ok(sight) => sight,
                 Err(stop) => return *stop,
             };
@@ -294,10 +296,14 @@ impl<'a> Walker<'a> {
             .is_none()
             .then(|| fills.last().map(|(index, _)| *index))
             .flatten();
+        if self.in_frame && act.press.is_some() {
+            // A frame may only send its parent elsewhere after a real click.
+            return self.by_hand(act, &fills, false).await;
+        }
         self.acts += 1;
         match self.page.act(self.acts, &fills, act.press, enter).await {
             Ok(acted) if acted.gone => self.undo(),
-            Ok(acted) if !acted.refused.is_empty() => return self.by_hand(act, &fills).await,
+            Ok(acted) if !acted.refused.is_empty() => return self.by_hand(act, &fills, true).await,
             Ok(_) | Err(Trouble::Moved | Trouble::Stuck) => {}
             Err(Trouble::Dialog(text)) => self.past.dialogs.push(text),
             Err(Trouble::Gone) if self.in_frame => self.to_top().await,
@@ -327,13 +333,12 @@ impl<'a> Walker<'a> {
         let fills = self.values(&act).await?;
         let fills: Vec<(usize, &Secret)> =
             fills.iter().map(|(index, value)| (*index, value)).collect();
-        self.by_hand(&act, &fills).await
+        self.by_hand(&act, &fills, tries != 1).await
     }
 
     /// Fills with real keys and clicks with the real mouse, for pages that trust nothing less.
-    async fn by_hand(&mut self, act: &Act, fills: &[(usize, &Secret)]) -> Result<(), Box<Stop>> {
+    async fn by_hand(&mut self, act: &Act, fills: &[(usize, &Secret)], keys: bool) -> Result<(), Box<Stop>> {
         self.acts += 1;
-        let keys = self.past.tries != 1;
         let planned = if keys { &[] } else { fills };
         let fields: Vec<usize> = fills.iter().map(|(index, _)| *index).collect();
         let elements = match self

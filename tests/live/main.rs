@@ -1,0 +1,3 @@
+//! Tests with a real browser, in one binary.
+
+mod signin;
