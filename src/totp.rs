@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn unusable_secrets_are_named_without_showing_them() {
         let check = |text: &str, expected: TotpError| {
-            assert_eq!(totp(text).unwrap_err(), expected, "{text}")
+            assert_eq!(totp(text).unwrap_err(), expected, "{text}");
         };
         check("", TotpError::Unreadable);
         check("not base32!", TotpError::Unreadable);

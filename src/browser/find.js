@@ -28,8 +28,16 @@ function matchesOf({ css, xpath, text }) {
   return plain.length ? plain : [...everything(document)].filter((element) => element.matches(css));
 }
 
+// From here on, what the page shows is compared with what it shows now.
+function markAct(act, element) {
+  Object.assign(notes, {
+    act, started: 0, leaving: false, submitted: false, withheld: false, actDocument: element.ownerDocument,
+    signature: digest(signatureOf(readPage())),
+  });
+}
+
 // `patience` in ms; zero looks once, on a page that is not about to go.
-function find({ target, patience, usable, once }) {
+function find({ target, patience, usable, once, mark }) {
   const answer = arguments[1];
   const end = performance.now() + patience;
   const look = () => {
@@ -39,7 +47,10 @@ function find({ target, patience, usable, once }) {
       const found = matchesOf(target);
       const element = found.find((candidate) => seen(candidate, candidate.matches('input[type=checkbox],input[type=radio]')));
       const ready = element && !notes.leaving && (!usable || !(element.matches(':disabled') || element.readOnly));
-      if (ready) return answer({ element });
+      if (ready) {
+        if (mark) markAct(mark, element);
+        return answer({ element });
+      }
       if (late || (once && calm)) return answer({ hidden: found.length, disabled: Boolean(element), calm });
     } catch (error) {
       return answer({ broken: String(error) });

@@ -78,6 +78,9 @@ function seen(element, transparent = false) {
   if (!shown) return false;
   const box = element.getBoundingClientRect();
   if (box.width < 2 || box.height < 2) return false;
+  for (let here = above(element), level = 0; here && level < 5; here = above(here), level += 1) {
+    if ((here.clientHeight < 2 || here.clientWidth < 2) && /hidden|clip/.test(getComputedStyle(here).overflow)) return false;
+  }
   const view = element.ownerDocument.defaultView;
   return box.right + view.scrollX > 0 && box.bottom + view.scrollY > 0 && box.left < 20000 && box.top < 100000;
 }

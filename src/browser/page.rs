@@ -30,6 +30,7 @@ const ACT: &str = concat!(
 );
 const FIND: &str = concat!(
     include_str!("page.js"),
+    include_str!("read.js"),
     include_str!("act.js"),
     include_str!("find.js"),
     "find(arguments[0], arguments[1]);"
@@ -243,6 +244,14 @@ impl Page<'_> {
         let options = json!({"element": element, "option": option});
         let chosen = answer(self.client.execute(CHOOSE, vec![options])).await?;
         Ok(chosen.get("missing").is_none())
+    }
+
+    /// Notes what the page shows, before something is pressed without a target.
+    pub(super) async fn mark(&self, act: u64) -> Result<(), Trouble> {
+        let focus = json!({"css": ":focus, body"});
+        let options =
+            json!({"target": focus, "patience": 0, "usable": false, "once": true, "mark": act});
+        self.find(options).await.map(|_| ())
     }
 
     /// Opens an address.

@@ -48,7 +48,9 @@ async fn one(walker: &mut Walker<'_>, step: &LoginStep, stage: Stage) -> Result<
         LoginAct::Click(target) => click(walker, step, target, until).await?,
         LoginAct::Press(key) => {
             let keys = key_named(key)
-                .ok_or_else(|| broken(walker, step, format!("no key is named `{key}`")))?;
+                .ok_or_else(|| broken(walker, step, &format!("no key is named `{key}`")))?;
+            let act = walker.next_act();
+            sorted(walker, step, walker.page.mark(act).await)?;
             sorted(walker, step, walker.page.keys_to_focus(&keys).await)?;
         }
         LoginAct::Select { target, option } => {
@@ -152,7 +154,7 @@ async fn is_there(
             }
             Err(Trouble::Moved | Trouble::Stuck | Trouble::Dialog(_)) if late => return Ok(false),
             Ok(_) | Err(Trouble::Moved | Trouble::Stuck | Trouble::Dialog(_)) => {
-                tokio::task::yield_now().await
+                tokio::task::yield_now().await;
             }
             Err(trouble) => sorted(walker, step, Err(trouble))?,
         }
@@ -169,8 +171,9 @@ async fn wait_for(
 ) -> Result<Json, Box<Stop>> {
     let started = Instant::now();
     let mut seen = Json::Null;
+    let mark = if usable { walker.next_act() } else { 0 };
     loop {
-        let options = json!({"target": json_of(target), "patience": millis(PATIENCE), "usable": usable, "once": false});
+        let options = json!({"target": json_of(target), "patience": millis(PATIENCE), "usable": usable, "once": false, "mark": mark});
         match walker.page.find(options).await {
             Ok(found) => match found.get("element") {
                 Some(element) => return Ok(element.clone()),
@@ -178,7 +181,7 @@ async fn wait_for(
             },
             Err(Trouble::Dialog(text)) => walker.past.dialogs.push(text),
             Err(Trouble::Moved | Trouble::Stuck) => {
-                tokio::time::sleep(Duration::from_millis(5)).await
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
             Err(trouble) => sorted(walker, step, Err(trouble))?,
         }
@@ -228,7 +231,7 @@ async fn missing(walker: &mut Walker<'_>, step: &LoginStep, what: String) -> Box
     })
 }
 
-fn broken(walker: &Walker<'_>, step: &LoginStep, what: String) -> Box<Stop> {
+fn broken(walker: &Walker<'_>, step: &LoginStep, what: &str) -> Box<Stop> {
     let finding = Finding::new(Class::ConfigInvalid, format!("line {}: {what}", step.line));
     Box::new(Stop {
         stage: walker.stage(),
@@ -244,7 +247,7 @@ fn sorted(
 ) -> Result<(), Box<Stop>> {
     match result {
         Ok(()) | Err(Trouble::Moved | Trouble::Dialog(_)) => Ok(()),
-        Err(Trouble::Broken(text)) => Err(broken(walker, step, text)),
+        Err(Trouble::Broken(text)) => Err(broken(walker, step, &text)),
         Err(Trouble::Gone | Trouble::Covered) => {
             let finding = Finding::new(
                 Class::ElementNotFound,

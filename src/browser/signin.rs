@@ -156,9 +156,7 @@ impl<'a> Walker<'a> {
         let mut since = Instant::now();
         let mut acted = Instant::now();
         loop {
-            let sight = self.look(&known).await;
-            if std::env::var("TRACE").is_ok() { eprintln!("  look {:?} {:?}", since.elapsed(), sight.as_ref().map(|s| s.as_ref().map(|s| (s.reading.place().to_owned(), s.reading.fresh, s.reading.changed, s.reading.sent, s.reading.busy, s.reading.loaded, s.reading.quiet_ms)))); }
-            let sight = match sight {
+            let sight = match self.look(&known).await {
                 Ok(sight) => sight,
                 Err(stop) => return *stop,
             };
@@ -192,7 +190,7 @@ impl<'a> Walker<'a> {
                         return halt(overdue(Some(&reading), &self.past));
                     }
                     if self.in_frame && since.elapsed() > PATIENCE {
-                        self.to_top().await;
+                        self.leave_frames().await;
                     }
                     continue;
                 }
@@ -204,6 +202,12 @@ impl<'a> Walker<'a> {
             shape.clear();
             known.clear();
         }
+    }
+
+    /// A number for the act that follows.
+    pub(super) fn next_act(&mut self) -> u64 {
+        self.acts += 1;
+        self.acts
     }
 
     /// What the page says by itself about why it goes no further; `None` where it says nothing that is known.
@@ -242,7 +246,7 @@ impl<'a> Walker<'a> {
                 Ok(None)
             }
             Err(Trouble::Gone) if self.in_frame => {
-                self.to_top().await;
+                self.leave_frames().await;
                 Ok(None)
             }
             Err(Trouble::Moved | Trouble::Stuck) => {
@@ -274,12 +278,12 @@ impl<'a> Walker<'a> {
                     return Some((sight.reading, next));
                 }
             }
-            self.to_top().await;
+            self.leave_frames().await;
         }
         None
     }
 
-    async fn to_top(&mut self) {
+    async fn leave_frames(&mut self) {
         // A failure shows again, and with its reason, at the next reading.
         let _ = self.page.leave_frames().await;
         self.in_frame = false;
@@ -306,7 +310,7 @@ impl<'a> Walker<'a> {
             Ok(acted) if !acted.refused.is_empty() => return self.by_hand(act, &fills, true).await,
             Ok(_) | Err(Trouble::Moved | Trouble::Stuck) => {}
             Err(Trouble::Dialog(text)) => self.past.dialogs.push(text),
-            Err(Trouble::Gone) if self.in_frame => self.to_top().await,
+            Err(Trouble::Gone) if self.in_frame => self.leave_frames().await,
             Err(trouble) => return Err(Box::new(self.failed(trouble))),
         }
         Ok(())
@@ -337,7 +341,12 @@ impl<'a> Walker<'a> {
     }
 
     /// Fills with real keys and clicks with the real mouse, for pages that trust nothing less.
-    async fn by_hand(&mut self, act: &Act, fills: &[(usize, &Secret)], keys: bool) -> Result<(), Box<Stop>> {
+    async fn by_hand(
+        &mut self,
+        act: &Act,
+        fills: &[(usize, &Secret)],
+        keys: bool,
+    ) -> Result<(), Box<Stop>> {
         self.acts += 1;
         let planned = if keys { &[] } else { fills };
         let fields: Vec<usize> = fills.iter().map(|(index, _)| *index).collect();

@@ -111,10 +111,7 @@ fn error(page: &Reading, past: &Past, class: Class, said: &str) -> Move {
     if page.refreshes || !settled(page) {
         return Move::Wait;
     }
-    let stage = match stage_now(past) {
-        Stage::Consent => Stage::Consent,
-        stage => stage,
-    };
+    let stage = stage_now(past);
     // Some checks of the browser pass by themselves.
     let grace = if class == Class::BotChallenge {
         4000
@@ -140,7 +137,7 @@ fn accept<'a>(page: &'a Reading, past: &Past, texts: &str) -> Option<&'a Button>
         ButtonKind::Link => 1,
         ButtonKind::Other => 0,
     };
-    let clear = usable(page)
+    let clear = harmless(page)
         .filter(|button| says(List::Accept, &button.says()) && open(page, past, button));
     let clear = clear.filter(|button| asks || can_refuse || button.kind == ButtonKind::Submit);
     if let Some(button) = clear.rev().max_by_key(|button| kind(button)) {
@@ -247,10 +244,14 @@ fn onward<'a>(page: &'a Reading, past: &Past, texts: &str) -> Option<&'a Button>
 }
 
 fn usable(page: &Reading) -> impl DoubleEndedIterator<Item = &Button> {
+    harmless(page).filter(|button| button.enabled)
+}
+
+/// What does not refuse, lead elsewhere, or belong to a box about cookies. It may not take input yet.
+fn harmless(page: &Reading) -> impl DoubleEndedIterator<Item = &Button> {
     page.buttons.iter().filter(|button| {
         let caption = button.says();
         !button.cookies
-            && button.enabled
             && !button.target.starts_with("mailto:")
             && (says(List::Skip, &caption)
                 || (!says(List::Deny, &caption) && !says(List::Elsewhere, &caption)))

@@ -94,7 +94,7 @@ pub fn decide(page: &Reading, past: &Past) -> Move {
     if page.withheld || (acted(past) && !page.fresh && !page.sent && !page.changed) {
         return unsent(past);
     }
-    if !page.changed {
+    if !page.changed && past.dialogs.is_empty() {
         return Move::Wait;
     }
     if past.password_sent && forms::wants_new_password(page) {
@@ -218,7 +218,9 @@ fn with_form(page: &Reading, past: &Past, form: &Form) -> Move {
             "the form wants the text of an image",
         ));
     }
-    if form.password.is_none() && form.username.is_none() && !form.code.is_empty() {
+    // What looks like a user name beside a code names a device, unless nothing was sent before.
+    let first = form.username.is_some() && !acted(past);
+    if form.password.is_none() && !form.code.is_empty() && !first {
         return code_form(page, past, form);
     }
     if form.password.is_some() {

@@ -208,3 +208,205 @@ async fn what_stops_a_sign_in_is_named() {
     ])
     .await;
 }
+
+fn step(act: LoginAct) -> LoginStep {
+    LoginStep {
+        only_if: None,
+        act,
+        within: Some(Duration::from_secs(3)),
+        line: 7,
+    }
+}
+
+fn fill(target: &str, with: Value) -> LoginStep {
+    step(LoginAct::Fill {
+        target: Target::parse(target),
+        with,
+    })
+}
+
+fn click(target: &str) -> LoginStep {
+    step(LoginAct::Click(Target::parse(target)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scripts_walk_and_name_the_line_that_no_longer_fits() {
+    let sign_in = || {
+        vec![
+            fill("[name=username]", Value::Username),
+            fill("[name=password]", Value::Password),
+        ]
+    };
+    let with = |more: Vec<LoginStep>| Login::Steps([sign_in(), more].concat());
+    let only_if = |target: &str, step: LoginStep| LoginStep {
+        only_if: Some(Target::parse(target)),
+        ..step
+    };
+    let stages = |sign_in: &SignIn<()>| {
+        sign_in
+            .steps
+            .iter()
+            .map(|step| step.stage)
+            .collect::<Vec<_>>()
+    };
+    let driver = Driver::start();
+    let client = driver.session("none").await;
+    use Stage::{Authorize, Consent, Login as LogIn, Mfa};
+
+    let site = Site::start().await;
+    let login = with(vec![
+        click("text=Sign in"),
+        fill("#otp", Value::Totp),
+        step(LoginAct::Press("Enter".into())),
+    ]);
+    let walked = go(&client, &site, "login-code", &login, Some(&totp(501))).await;
+    assert_eq!(verdict(&walked), None);
+    assert_eq!(stages(&walked), [Authorize, LogIn, Mfa]);
+    assert_eq!(site.seen().codes.len(), 1);
+
+    let site = Site::start().await;
+    let otp = only_if("#otp", fill("#otp", Value::Totp));
+    let login = with(vec![
+        click("//button"),
+        otp,
+        step(LoginAct::Expect(Target::parse("h1"))),
+        click("[name=yes]"),
+    ]);
+    let walked = go(&client, &site, "login-consent", &login, Some(&totp(502))).await;
+    assert_eq!(verdict(&walked), None);
+    assert_eq!(stages(&walked), [Authorize, LogIn, Consent]);
+
+    let site = Site::start().await;
+    let login = Login::Steps(vec![
+        fill("input[name=uidField]", Value::Username),
+        fill("input[name=password]", Value::Password),
+        click("button[type=submit]"),
+    ]);
+    let walked = go(&client, &site, "nested-shadow", &login, None).await;
+    assert_eq!(
+        verdict(&walked),
+        None,
+        "CSS finds its way into open shadow roots"
+    );
+
+    let site = Site::start().await;
+    let framed = vec![
+        step(LoginAct::Frame(Some(Target::parse("iframe")))),
+        fill("text=User ID", Value::Username),
+        fill("[name=b]", Value::Password),
+        click("button"),
+    ];
+    let walked = go(
+        &client,
+        &site,
+        "iframe-elsewhere",
+        &Login::Steps(framed),
+        None,
+    )
+    .await;
+    assert_eq!(verdict(&walked), None);
+
+    let site = Site::start().await;
+    let login = Login::Steps(vec![
+        fill("[name=username]", Value::Username),
+        fill("[name=password]", Value::Password),
+        step(LoginAct::Select {
+            target: Target::parse("select"),
+            option: Value::Literal("Deutsch".into()),
+        }),
+        click("[name=t]"),
+        click("button"),
+    ]);
+    let walked = go(&client, &site, "terms", &login, None).await;
+    assert_eq!(verdict(&walked), None);
+
+    let check = async |page: &str, login: Login, stage: Stage, class: Class, said: &str| {
+        let site = Site::start().await;
+        let walked = go(&client, &site, page, &login, None).await;
+        let (at, what, detail) = verdict(&walked).expect(page);
+        assert_eq!((at, what), (stage, class), "{page}: {detail}");
+        assert!(detail.contains(said), "{page}: {detail}");
+    };
+    let moved = Login::Steps(vec![fill("#moved", Value::Username)]);
+    check(
+        "classic",
+        moved,
+        LogIn,
+        Class::ElementNotFound,
+        "line 7: `#moved` is not on the page",
+    )
+    .await;
+    let hidden = Login::Steps(vec![fill("div [name=trap]", Value::Username)]);
+    check(
+        "honeypots",
+        hidden,
+        LogIn,
+        Class::ElementNotFound,
+        "not visible",
+    )
+    .await;
+    check(
+        "refused",
+        with(vec![click("button")]),
+        LogIn,
+        Class::BadUserCredentials,
+        "Invalid username",
+    )
+    .await;
+    let refused = with(vec![click("button"), click("#consent")]);
+    check(
+        "refused",
+        refused,
+        LogIn,
+        Class::BadUserCredentials,
+        "Invalid username",
+    )
+    .await;
+    let locked = with(vec![
+        click("button"),
+        step(LoginAct::Wait(Target::parse("#next"))),
+    ]);
+    check("locked", locked, LogIn, Class::AccountLocked, "gesperrt").await;
+    let wrong = Login::Steps(vec![click("a[[")]);
+    check("classic", wrong, LogIn, Class::ConfigInvalid, "line 7").await;
+    client.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn evidence_shows_the_page_and_nothing_that_was_typed() {
+    let driver = Driver::start();
+    let client = driver.session("none").await;
+    let site = Site::start().await;
+    let walked = go(&client, &site, "echo", &Login::Auto, None).await;
+    assert!(walked.stop.is_some());
+    let evidence = walked.page.unwrap();
+    let kept = serde_json::to_string(&evidence).unwrap();
+    assert!(
+        !kept.contains(USER) && !kept.contains("correct horse"),
+        "{kept}"
+    );
+    assert!(kept.contains("could not be signed in"), "{kept}");
+    assert!(
+        evidence.url.ends_with("/check/login/echo-again"),
+        "{}",
+        evidence.url
+    );
+    assert!(
+        evidence
+            .screenshot
+            .is_some_and(|picture| picture.starts_with(b"\x89PNG"))
+    );
+    // The page itself is what the picture was taken of.
+    let script = "const t = []; const go = (r) => { for (const e of r.querySelectorAll('*')) { if (e.value) t.push(e.value); if (e.shadowRoot) go(e.shadowRoot); \
+                  t.push(...[...e.childNodes].filter((n) => n.nodeType === 3 && !/script/i.test(e.localName)).map((n) => n.data)); } }; go(document); return t.join('|');";
+    let shown = client
+        .execute(script, Vec::new())
+        .await
+        .unwrap()
+        .to_string();
+    assert!(
+        !shown.contains("canary@example") && !shown.contains("correct horse"),
+        "{shown}"
+    );
+    client.close().await.unwrap();
+}

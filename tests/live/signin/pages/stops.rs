@@ -194,4 +194,15 @@ pub(super) const PAGES: &[Page] = &[
         200,
         r##"<h1>Complete your profile</h1><form action=/page/unknown><label>First name<input name=firstName required></label><label>Last name<input name=lastName required></label><button>Submit</button></form>"##,
     ),
+    (
+        "echo",
+        200,
+        r##"<form action=/check/login/echo-again method=post><input name=username placeholder=Username><input type=password name=password><button>Sign in</button></form>"##,
+    ),
+    (
+        "echo-again",
+        200,
+        r##"<p role=alert>Invalid login: Canary@example.com could not be signed in</p><form method=post><input name=username value=canary@example.com><input type=text name=password placeholder=Password value='correct horse &amp; "battery" &lt;b>'><button title="for canary@example.com">Sign in</button></form><div id=s></div><script>
+        document.getElementById('s').attachShadow({mode: 'open'}).innerHTML = '<p>You typed <b>correct horse &amp; "battery" &lt;b&gt;</b></p>';</script>"##,
+    ),
 ];
