@@ -22,9 +22,9 @@ pub mod signin;
 pub mod clock;
 
 pub mod http;
-pub mod vault;
 pub mod loopback;
 pub mod totp;
+pub mod vault;
 
 pub mod browser;
 

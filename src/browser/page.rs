@@ -1,7 +1,6 @@
 //! One page in the browser: read it, act on it, keep what it showed. All through scripts that run in the page, so that
 //! one round trip sees a whole page with its open shadow roots and frames of the same origin.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use fantoccini::Client;
@@ -12,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use thiserror::Error;
 
+use crate::redact::Redactor;
 use crate::run::{Finding, PageEvidence};
 use crate::secret::Secret;
 use crate::signin::Reading;
@@ -285,7 +285,7 @@ impl Page<'_> {
 
 /// Keeps what the page shows: address, title, text, and a picture taken after every one of `values`, and whatever else
 /// was typed, is covered wherever it stands. Without certainty that it is covered, there is no picture.
-pub async fn capture(client: &Client, values: &[Secret]) -> PageEvidence {
+pub async fn capture(client: &Client, values: &[Secret], redactor: &Redactor) -> PageEvidence {
     let page = Page { client };
     let mut evidence = PageEvidence::default();
     let exposed: Vec<&str> = values.iter().map(Secret::expose).collect();
@@ -300,12 +300,11 @@ pub async fn capture(client: &Client, values: &[Secret]) -> PageEvidence {
             .unwrap_or_default()
             .to_owned()
     };
-    evidence.url = hide(&redact_url(&text("url")), values);
-    evidence.title = hide(&text("title"), values);
-    evidence.text = hide(
-        &text("text").chars().take(TEXT_LIMIT).collect::<String>(),
-        values,
-    );
+    let typed = Redactor::new(values);
+    evidence.url = typed.url(&redactor.url(&text("url")));
+    evidence.title = typed.text(&redactor.text(&text("title")));
+    let visible: String = text("text").chars().take(TEXT_LIMIT).collect();
+    evidence.text = typed.text(&redactor.text(&visible));
     if !mask_frames(&page, &facts, &exposed).await {
         return evidence;
     }
@@ -335,68 +334,6 @@ async fn mask_frames(page: &Page<'_>, facts: &Json, exposed: &[&str]) -> bool {
         covered &= page.leave_frames().await.is_ok();
     }
     covered
-}
-
-/// Parameters whose values say what happened, and hold nothing secret.
-const KEPT: [&str; 12] = [
-    "client_id",
-    "error",
-    "error_code",
-    "error_description",
-    "execution",
-    "prompt",
-    "redirect_uri",
-    "response_mode",
-    "response_type",
-    "scope",
-    "ui_locales",
-    "kc_locale",
-];
-
-/// An address with every value hidden that is not known to be harmless.
-fn redact_url(url: &str) -> String {
-    let Ok(mut parsed) = url::Url::parse(url) else {
-        return String::new();
-    };
-    let kept: HashSet<&str> = KEPT.into_iter().collect();
-    let pairs: Vec<(String, String)> = parsed
-        .query_pairs()
-        .map(|(name, value)| {
-            let shown = kept.contains(&*name) && !value.contains("code=");
-            (
-                name.into_owned(),
-                if shown {
-                    value.into_owned()
-                } else {
-                    "***".to_owned()
-                },
-            )
-        })
-        .collect();
-    if parsed.query().is_some() {
-        parsed.query_pairs_mut().clear().extend_pairs(pairs);
-    }
-    if parsed
-        .fragment()
-        .is_some_and(|fragment| fragment.contains('='))
-    {
-        parsed.set_fragment(Some("***"));
-    }
-    let _ = parsed.set_password(None);
-    parsed.into()
-}
-
-/// Takes the values themselves out of a text.
-fn hide(text: &str, values: &[Secret]) -> String {
-    let mut hidden = text.to_owned();
-    for value in values
-        .iter()
-        .map(Secret::expose)
-        .filter(|value| value.chars().count() > 2)
-    {
-        hidden = hidden.replace(value, "***");
-    }
-    hidden
 }
 
 /// Waits for the driver's answer, not forever, and sorts its errors by what they mean for the walk.
@@ -468,25 +405,4 @@ fn is_crash(message: &str) -> bool {
 
 fn first_line(message: &str) -> String {
     message.lines().next().unwrap_or_default().to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_keep_what_explains_and_hide_the_rest() {
-        let check = |url: &str, expected: &str| assert_eq!(redact_url(url), expected, "{url}");
-        check(
-            "https://as.example/login?state=abc&client_id=x&session_code=1",
-            "https://as.example/login?state=***&client_id=x&session_code=***",
-        );
-        check(
-            "https://app.example/cb#access_token=abc&state=1",
-            "https://app.example/cb#***",
-        );
-        check("https://as.example/#/login", "https://as.example/#/login");
-        check("https://u:p@as.example/", "https://u@as.example/");
-        check("no address", "");
-    }
 }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::page::{self, Page, Sight, Trouble};
 use super::script;
 use crate::probe::Login;
+use crate::redact::Redactor;
 use crate::run::{Fault, Finding, PageEvidence, StepRecord, Stop};
 use crate::secret::Secret;
 use crate::signin::{Act, Halt, Move, Past, Reading, What, decide, overdue};
@@ -49,6 +50,7 @@ pub async fn walk<T>(
     person: &Person<'_>,
     step_timeout: Duration,
     deadline: Instant,
+    redactor: &Redactor,
     arrived: impl Future<Output = T> + Unpin,
 ) -> SignIn<T> {
     let mut walker = Walker::new(client, person, step_timeout, deadline);
@@ -74,7 +76,7 @@ pub async fn walk<T>(
             walker.close(outcome_of(&stop.fault));
             if !matches!(&stop.fault, Fault::Monitor(finding) if finding.class != Class::ConfigInvalid)
             {
-                sign_in.page = Some(page::capture(client, &walker.filled).await);
+                sign_in.page = Some(page::capture(client, &walker.filled, redactor).await);
             }
             sign_in.stop = Some(stop);
         }

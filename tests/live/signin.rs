@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use authcanary::browser::signin::{Person, SignIn, walk};
 use authcanary::probe::{Login, LoginAct, LoginStep, Target, Value};
+use authcanary::redact::Redactor;
 use authcanary::run::Fault;
 use authcanary::secret::Secret;
 use authcanary::taxonomy::{Class, Stage};
@@ -51,6 +52,7 @@ async fn go(
         &person,
         Duration::from_secs(8),
         deadline,
+        &Redactor::default(),
         std::pin::pin!(site.arrived()),
     )
     .await
