@@ -301,7 +301,14 @@ pub async fn capture(client: &Client, values: &[Secret], redactor: &Redactor) ->
             .to_owned()
     };
     let typed = Redactor::new(values);
-    evidence.url = typed.url(&redactor.url(&text("url")));
+    // The browser's own error page has an address that says nothing.
+    let url = match text("url") {
+        url if url.starts_with("chrome-error:") => {
+            answer(client.current_url()).await.map_or(url, String::from)
+        }
+        url => url,
+    };
+    evidence.url = typed.url(&redactor.url(&url));
     evidence.title = typed.text(&redactor.text(&text("title")));
     let visible: String = text("text").chars().take(TEXT_LIMIT).collect();
     evidence.text = typed.text(&redactor.text(&visible));

@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde_json::json;
 
-pub(super) struct Driver {
+pub(crate) struct Driver {
     child: Child,
     /// Kept open: a driver that cannot write its log stops.
     _lines: Lines<BufReader<ChildStdout>>,
@@ -17,7 +17,7 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let mut child = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -40,7 +40,7 @@ impl Driver {
         }
     }
 
-    pub(super) async fn session(&self, page_load_strategy: &str) -> Client {
+    pub(crate) async fn session(&self, page_load_strategy: &str) -> Client {
         let args = [
             "--headless=new",
             "--no-sandbox",

@@ -100,7 +100,7 @@ async fn check(
 ) -> Response {
     match note(&shared, &what, &uri, &body) {
         Ok(()) => show(&next),
-        Err(response) => response,
+        Err(refusal) => refusal.into_response(),
     }
 }
 
@@ -112,11 +112,16 @@ async fn api(
 ) -> Response {
     match note(&shared, &what, &uri, &body) {
         Ok(()) => "{}".into_response(),
-        Err(response) => response,
+        Err(refusal) => refusal.into_response(),
     }
 }
 
-fn note(shared: &Shared, what: &str, uri: &Uri, body: &[u8]) -> Result<(), Response> {
+fn note(
+    shared: &Shared,
+    what: &str,
+    uri: &Uri,
+    body: &[u8],
+) -> Result<(), (StatusCode, &'static str)> {
     let query = uri.query().unwrap_or_default().as_bytes().to_vec();
     let values: HashMap<String, String> = [&query[..], body]
         .iter()
@@ -153,5 +158,5 @@ fn note(shared: &Shared, what: &str, uri: &Uri, body: &[u8]) -> Result<(), Respo
         return Ok(());
     }
     seen.wrong.push(format!("{what}: {:?}", values.keys()));
-    Err((StatusCode::BAD_REQUEST, "wrong values").into_response())
+    Err((StatusCode::BAD_REQUEST, "wrong values"))
 }
