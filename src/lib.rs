@@ -19,12 +19,17 @@ pub mod verdict;
 
 pub mod schedule;
 
+pub mod signin;
+
 // Edges: the only places that touch clock, network, browser and disk.
 pub mod clock;
 
 pub mod http;
 pub mod loopback;
+pub mod totp;
 pub mod vault;
+
+pub mod browser;
 
 pub mod store;
 pub mod telemetry;

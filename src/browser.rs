@@ -1,0 +1,5 @@
+//! The browser.
+
+pub mod page;
+pub mod script;
+pub mod signin;
