@@ -29,6 +29,7 @@ pub mod store;
 pub mod telemetry;
 
 // Doing: edges and words put to work.
+pub mod config;
 pub mod journey;
 
 pub mod pipeline;
