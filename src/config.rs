@@ -9,7 +9,6 @@ mod address;
 mod checks;
 mod daemon;
 mod explain;
-mod expression;
 mod fault;
 mod layers;
 mod probe;

@@ -12,6 +12,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
+use crate::expression::{self, ExpressionError};
 use crate::probe::{Expectation, RedirectUri};
 
 use super::address::{Issuer, SafeUrl, SmtpUrl, WebUrl};
@@ -152,6 +153,27 @@ impl Scalar for Size {
                 message: "not a size".to_owned(),
                 help: Some("write a whole number and a unit: 64KiB, 1MiB, 4GiB".to_owned()),
             }),
+        }
+    }
+}
+
+impl Scalar for Expectation {
+    const FORMAT: &'static str = "cel-expression";
+    const EXAMPLES: &'static [&'static str] = &["status == 200", "body.email == account.username"];
+
+    fn read(text: &str) -> Result<Self, Reason> {
+        match expression::compile(text) {
+            Ok(_) => Ok(Self(text.to_owned())),
+            Err(error) => {
+                let near = match &error {
+                    ExpressionError::UnknownVariable(name) => nearest(name, expression::VARIABLES),
+                    _ => None,
+                };
+                Err(Reason {
+                    message: error.to_string(),
+                    help: near.map(|near| format!("did you mean `{near}`?")),
+                })
+            }
         }
     }
 }
