@@ -228,7 +228,10 @@ fn first_fault(errors: &cel::ParseErrors) -> String {
     let Some(error) = errors.errors.first() else {
         return "unknown fault".to_owned();
     };
-    let message = shortened(error.msg.lines().next().unwrap_or_default());
+    let message = error.msg.lines().next().unwrap_or_default();
+    // What would have fitted instead is a long list of token names that helps nobody.
+    let message = message.split(" expecting ").next().unwrap_or_default();
+    let message = shortened(&message.replace("'<EOF>'", "its end"));
     format!("{message} (column {})", error.pos.1)
 }
 

@@ -35,6 +35,7 @@ pub mod store;
 pub mod telemetry;
 
 // Doing: edges and words put to work.
+pub mod config;
 pub mod journey;
 
 pub mod pipeline;

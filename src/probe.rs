@@ -212,6 +212,7 @@ pub enum ResponseMode {
 #[serde(deny_unknown_fields)]
 pub struct Account {
     /// User name as typed on the login page.
+    #[schemars(length(min = 1))]
     pub username: String,
     /// Its password.
     #[serde(default)]
@@ -405,9 +406,11 @@ pub enum Guard {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Budget {
-    /// Sign-ins a minute with this account, over all runs.
+    /// Sign-ins a minute with this account, over all runs. 30 by default.
+    #[schemars(range(min = 1, max = 600))]
     pub logins_per_minute: u32,
-    /// After so many refused passwords in a row the probe stops signing in, so that the account is not locked.
+    /// After so many refused passwords in a row the probe stops signing in, so that the account is not locked. 3 by default.
+    #[schemars(range(min = 1, max = 100))]
     pub stop_after_refused_credentials: u32,
 }
 

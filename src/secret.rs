@@ -34,13 +34,13 @@ impl fmt::Debug for Secret {
 #[serde(rename_all = "snake_case")]
 pub enum SecretRef {
     /// An environment variable of the daemon.
-    Env(String),
+    Env(#[schemars(length(min = 1))] String),
     /// A file that holds the secret and nothing else; one trailing line break is left out.
-    File(PathBuf),
+    File(#[schemars(length(min = 1))] PathBuf),
     /// A systemd credential: a file of this name in `$CREDENTIALS_DIRECTORY`.
-    Credential(String),
+    Credential(#[schemars(length(min = 1))] String),
     /// A program and its arguments; what it prints is the secret, one trailing line break left out. No shell runs it.
-    Command(Vec<String>),
+    Command(#[schemars(length(min = 1))] Vec<String>),
 }
 
 impl fmt::Display for SecretRef {

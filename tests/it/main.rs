@@ -4,6 +4,7 @@
 mod api;
 mod architecture;
 mod common;
+mod config;
 mod daemon;
 mod loopback;
 mod telemetry;

@@ -1,0 +1,326 @@
+//! The sections of the daemon file, as they are read and as they are used.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer};
+use url::Url;
+
+use crate::secret::SecretRef;
+
+use super::address::{SmtpUrl, WebUrl};
+use super::scalar::{MailAddress, Name, Size, Text, text};
+
+/// Where runs are kept, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Store {
+    /// Folder of the store. By default that of systemd (`StateDirectory=`), else `authcanary` in the user's state
+    /// folder, else `/var/lib/authcanary`.
+    pub path: PathBuf,
+    /// How long things are kept.
+    pub keep: Keep,
+    /// Size of the store beyond which the oldest evidence goes first.
+    #[serde(deserialize_with = "size")]
+    #[schemars(with = "Text<Size>")]
+    pub max_size: u64,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::new(),
+            keep: Keep::default(),
+            max_size: 4 << 30,
+        }
+    }
+}
+
+/// How long things are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Keep {
+    /// Runs with their verdicts. 30d by default.
+    #[serde(deserialize_with = "text")]
+    #[schemars(with = "Text<Duration>")]
+    pub runs: Duration,
+    /// Figures per hour and day. 400d by default.
+    #[serde(deserialize_with = "text")]
+    #[schemars(with = "Text<Duration>")]
+    pub rollups: Duration,
+    /// Exchanges, pages and screenshots of failed runs. 7d by default.
+    #[serde(deserialize_with = "text")]
+    #[schemars(with = "Text<Duration>")]
+    pub evidence: Duration,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        let days = |days: u64| Duration::from_secs(days * 86_400);
+        Self {
+            runs: days(30),
+            rollups: days(400),
+            evidence: days(7),
+        }
+    }
+}
+
+/// The browser that signs in.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Browser {
+    /// WebDriver program to start: `chromedriver` or `geckodriver`, by name or path. With `url` it says which browser
+    /// to ask for, and nothing is started.
+    #[schemars(length(min = 1))]
+    pub driver: String,
+    /// A running WebDriver or Selenium Grid to use instead of an own driver.
+    #[serde(deserialize_with = "optional_url")]
+    #[schemars(with = "Text<WebUrl>")]
+    pub url: Option<Url>,
+    /// Browser program, where the driver does not find it by itself.
+    pub binary: Option<PathBuf>,
+    /// Browsers at work at the same time. 2 by default.
+    #[schemars(range(min = 1, max = 64))]
+    pub max_sessions: u32,
+    /// Further arguments for the browser.
+    pub args: Vec<String>,
+}
+
+impl Default for Browser {
+    fn default() -> Self {
+        Self {
+            driver: "chromedriver".to_owned(),
+            url: None,
+            binary: None,
+            max_sessions: 2,
+            args: Vec::new(),
+        }
+    }
+}
+
+/// Limits of the requests that probes send by themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Http {
+    /// Larger answers are cut off and judged as too large. 1MiB by default.
+    #[serde(deserialize_with = "size")]
+    #[schemars(with = "Text<Size>")]
+    pub max_body: u64,
+    /// Proxy for all requests; the usual environment variables count when it is left out.
+    #[serde(deserialize_with = "optional_url")]
+    #[schemars(with = "Text<WebUrl>")]
+    pub proxy: Option<Url>,
+    /// PEM file of further certificate authorities, for providers with a private one.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            max_body: 1 << 20,
+            proxy: None,
+            ca_file: None,
+        }
+    }
+}
+
+/// Where figures and traces go.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Telemetry {
+    /// A collector that takes OTLP; nothing is sent when left out.
+    pub otlp: Option<Otlp>,
+    /// Whether `/metrics` is served. True by default.
+    pub prometheus: bool,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self {
+            otlp: None,
+            prometheus: true,
+        }
+    }
+}
+
+/// A collector that takes OTLP.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct Otlp {
+    /// Address of the collector, such as `http://collector:4318`.
+    #[serde(deserialize_with = "web_url")]
+    #[schemars(with = "Text<WebUrl>")]
+    pub endpoint: Url,
+    /// How it is spoken. `http/protobuf` by default.
+    #[serde(default)]
+    pub protocol: OtlpProtocol,
+    /// Headers of each request, such as the collector's key.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = {"format": "header-name"}))]
+    pub headers: BTreeMap<String, TextOrSecret>,
+}
+
+/// How OTLP is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+pub enum OtlpProtocol {
+    /// Protobuf over HTTP.
+    #[default]
+    #[serde(rename = "http/protobuf")]
+    HttpProtobuf,
+    /// gRPC.
+    #[serde(rename = "grpc")]
+    Grpc,
+}
+
+/// Who may use the API.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Api {
+    /// Bearer tokens, stored as hashes only.
+    pub tokens: Vec<ApiToken>,
+}
+
+/// One bearer token.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct ApiToken {
+    /// Who uses it; shown in logs.
+    #[serde(deserialize_with = "name")]
+    #[schemars(with = "Text<Name>")]
+    pub name: String,
+    /// Hash of the token, never the token itself.
+    #[schemars(length(min = 1))]
+    pub hash: String,
+    /// What it is good for.
+    #[schemars(length(min = 1), extend("uniqueItems" = true))]
+    pub may: Vec<Permission>,
+}
+
+/// What a token is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Permission {
+    /// Look at runs, alerts and figures.
+    Read,
+    /// Start runs and mark deploys.
+    Run,
+    /// Silence alerts and reload.
+    Admin,
+}
+
+/// Where notices can go: exactly one kind.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    /// PagerDuty, by its events API.
+    Pagerduty(Pagerduty),
+    /// Mail.
+    Email(Email),
+    /// An HTTP POST of the alert as JSON.
+    Webhook(Webhook),
+    /// A Slack channel, by an incoming webhook.
+    Slack(Slack),
+}
+
+/// PagerDuty, by its events API.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct Pagerduty {
+    /// Integration key of the service.
+    pub routing_key: SecretRef,
+}
+
+/// Mail.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct Email {
+    /// Server that takes the mail: `smtps://host` (TLS from the start) or `smtp://host` (STARTTLS).
+    #[serde(deserialize_with = "smtp_url")]
+    #[schemars(with = "Text<SmtpUrl>")]
+    pub smtp: Url,
+    /// User name at the server.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// Password at the server.
+    #[serde(default)]
+    pub password: Option<SecretRef>,
+    /// Sender.
+    #[schemars(with = "Text<MailAddress>")]
+    pub from: String,
+    /// Receivers.
+    #[schemars(with = "Vec<Text<MailAddress>>", length(min = 1))]
+    pub to: Vec<String>,
+}
+
+/// An HTTP POST of the alert as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct Webhook {
+    /// Address that takes the POST.
+    #[serde(deserialize_with = "web_url")]
+    #[schemars(with = "Text<WebUrl>")]
+    pub url: Url,
+    /// Key of the signature that proves where a notice comes from.
+    #[serde(default)]
+    pub secret: Option<SecretRef>,
+    /// Further headers.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = {"format": "header-name"}))]
+    pub headers: BTreeMap<String, TextOrSecret>,
+}
+
+/// A Slack channel, by an incoming webhook.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct Slack {
+    /// Address of the incoming webhook; whoever knows it may post, so it is a secret.
+    pub url: SecretRef,
+}
+
+/// Who is told of what.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct Route {
+    /// Labels that an alert must carry, each with a value or a list of them: `provider`, `environment`, `probe`,
+    /// `location`, `stage`, `class`, `cause`, `severity`, `kind`, or a label of a probe. Everything when left out.
+    #[serde(default, rename = "match")]
+    pub matches: BTreeMap<String, OneOrMany>,
+    /// Channels by name.
+    #[schemars(length(min = 1), extend("uniqueItems" = true))]
+    pub to: Vec<String>,
+}
+
+/// A text, or a list of texts.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    /// One.
+    One(String),
+    /// Any of several.
+    Many(Vec<String>),
+}
+
+/// A text that is no secret, or a reference to one that is.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum TextOrSecret {
+    /// No secret.
+    Text(String),
+    /// Where the secret is kept.
+    Secret(SecretRef),
+}
+
+fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    text::<_, Size>(deserializer).map(|Size(bytes)| bytes)
+}
+
+fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    text::<_, Name>(deserializer).map(|Name(name)| name)
+}
+
+fn web_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
+    text::<_, WebUrl>(deserializer).map(|WebUrl(url)| url)
+}
+
+fn smtp_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
+    text::<_, SmtpUrl>(deserializer).map(|SmtpUrl(url)| url)
+}
+
+fn optional_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
+    web_url(deserializer).map(Some)
+}
