@@ -6,6 +6,7 @@
 mod timer;
 mod work;
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::api::{self, Access};
@@ -37,6 +38,9 @@ const BEAT: Duration = Duration::from_secs(1);
 
 /// How often old records are taken away.
 const PURGE: Duration = Duration::from_secs(3600);
+
+/// How many runs of a probe are searched for its last success.
+const REMEMBERED: usize = 100;
 
 /// How long clients get to take their last answer.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -76,6 +80,7 @@ pub async fn serve(
     };
     let store = open_store(settings.store, &telemetry).await?;
     telemetry.watch(&settings.probes);
+    remember(&store, &telemetry, &settings.probes).await?;
     telemetry.config_reloaded(true);
     let (board, wishes) = Board::new(clock::now());
     let board = Arc::new(board);
@@ -96,6 +101,7 @@ pub async fn serve(
         bench,
         timer,
         runs: JoinSet::new(),
+        probes: HashMap::new(),
         others: JoinSet::new(),
     };
     daemon.others.spawn(keep_tidy(
@@ -107,7 +113,7 @@ pub async fn serve(
 
     let access = settings.access.bound_to(listen.ip());
     let router = api::router(api::State {
-        store,
+        store: store.clone(),
         telemetry,
         board,
         access: Arc::new(access),
@@ -126,6 +132,8 @@ pub async fn serve(
         server.abort();
         let _ = server.await;
     }
+    // Connections that linger hold handles of their own.
+    store.close().await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -133,7 +141,7 @@ pub async fn serve(
 /// Opens the store off the runtime and tells what was found.
 async fn open_store(path: PathBuf, telemetry: &Telemetry) -> anyhow::Result<Store> {
     let folder = path.clone();
-    let opened = tokio::task::spawn_blocking(move || Store::open(&folder)).await?;
+    let opened = task::spawn_blocking(move || Store::open(&folder)).await?;
     let Opened {
         store,
         quarantined,
@@ -147,6 +155,19 @@ async fn open_store(path: PathBuf, telemetry: &Telemetry) -> anyhow::Result<Stor
         tracing::warn!(run.id = %run.id, probe = %run.probe, "a run was cut off when the last process died");
     }
     Ok(store)
+}
+
+/// Figures of the last runs outlive a restart.
+async fn remember(store: &Store, telemetry: &Telemetry, probes: &[Probe]) -> anyhow::Result<()> {
+    let names = probes.iter().map(|probe| probe.id.clone()).collect();
+    let recent = store.newest(names, REMEMBERED).await?;
+    for (probe, runs) in probes.iter().zip(&recent) {
+        // The newest of each kind comes last.
+        for run in runs.iter().rev() {
+            telemetry.remember(probe, run.outcome, run.started_at, run.duration_ms);
+        }
+    }
+    Ok(())
 }
 
 /// Takes away what is too old, and watches the size.
@@ -187,7 +208,9 @@ struct Daemon {
     bench: Arc<Bench>,
     timer: Timer,
     /// Runs under way, and records of starts that became none.
-    runs: JoinSet<Option<ProbeId>>,
+    runs: JoinSet<()>,
+    /// Whose run a task is.
+    probes: HashMap<task::Id, ProbeId>,
     others: JoinSet<()>,
 }
 
@@ -206,7 +229,7 @@ impl Daemon {
             tokio::select! {
                 () = &mut stop => break,
                 Some(due) = starts.recv() => self.start(&due).await,
-                Some(ended) = self.runs.join_next() => self.ended(ended),
+                Some(ended) = self.runs.join_next_with_id() => self.ended(ended),
                 Some(wish) = wishes.recv() => self.wish(wish),
                 _ = beat.tick() => clocks = self.look_up(clocks).await,
             }
@@ -282,11 +305,11 @@ impl Daemon {
             slot.running = Some(id);
         }
         let (bench, probe) = (Arc::clone(&self.bench), Arc::clone(probe));
-        self.runs.spawn(async move {
-            let name = probe.id.clone();
-            bench.run(probe, id, scheduled_at, wish).await;
-            Some(name)
-        });
+        let name = probe.id.clone();
+        let task = self
+            .runs
+            .spawn(async move { bench.run(probe, id, scheduled_at, wish).await });
+        self.probes.insert(task.id(), name);
     }
 
     fn missed(&mut self, probe: &Arc<Probe>, due: Timestamp, now: Timestamp) {
@@ -298,24 +321,27 @@ impl Daemon {
 
     fn skip(&mut self, probe: &Arc<Probe>, due: Timestamp, why: String) {
         let (bench, probe) = (Arc::clone(&self.bench), Arc::clone(probe));
-        self.runs.spawn(async move {
-            bench.skip(&probe, new_run_id(), due, why).await;
-            None
-        });
+        self.runs
+            .spawn(async move { bench.skip(&probe, new_run_id(), due, why).await });
     }
 
-    fn ended(&self, ended: Result<Option<ProbeId>, tokio::task::JoinError>) {
-        match ended {
-            Ok(Some(probe)) => {
-                if let Some(slot) = self.board.write().get_mut(&probe) {
-                    slot.running = None;
-                }
+    /// A probe may run again. A task that panicked has left its intent, which the next start closes.
+    fn ended(&mut self, ended: Result<(task::Id, ()), task::JoinError>) {
+        let id = match ended {
+            Ok((id, ())) => id,
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a run ended without a record"
+                );
+                error.id()
             }
-            Ok(None) => (),
-            Err(error) => tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "a run ended without a record"
-            ),
+        };
+        let Some(probe) = self.probes.remove(&id) else {
+            return;
+        };
+        if let Some(slot) = self.board.write().get_mut(&probe) {
+            slot.running = None;
         }
     }
 

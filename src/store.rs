@@ -10,7 +10,7 @@ mod writer;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::Timestamp;
 use tokio::task::spawn_blocking;
@@ -62,21 +62,48 @@ pub struct Store {
 }
 
 struct Shared {
-    /// Dropped first: joins the writing thread.
-    writer: Mutex<Option<Writer>>,
     queue: writer::Queue,
-    trees: Trees,
     folder: PathBuf,
-    /// Dropped last: from then on another process may open the store.
-    _lock: disk::Lock,
+    /// Absent once the store is closed.
+    open: RwLock<Option<Open>>,
+}
+
+/// What has to be given back for another process to use the store, in this order.
+struct Open {
+    writer: Writer,
+    trees: Trees,
+    lock: disk::Lock,
+}
+
+impl Shared {
+    fn close(&self) {
+        self.queue.close();
+        let open = self
+            .open
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(Open {
+            writer,
+            trees,
+            lock,
+        }) = open
+        {
+            writer.join();
+            drop(trees);
+            drop(lock);
+        }
+    }
+
+    fn read<T>(&self, work: impl FnOnce(&Trees) -> Result<T, Error>) -> Result<T, Error> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        work(&open.as_ref().ok_or(Error::Closed)?.trees)
+    }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.queue.close();
-        if let Ok(Some(writer)) = self.writer.get_mut().map(Option::take) {
-            writer.join();
-        }
+        self.close();
     }
 }
 
@@ -107,13 +134,16 @@ impl Store {
             lock,
         } = disk::open(folder)?;
         let (queue, writer) = writer::start(trees.clone());
+        let open = RwLock::new(Some(Open {
+            writer,
+            trees,
+            lock,
+        }));
         let store = Self {
             shared: Arc::new(Shared {
-                writer: Mutex::new(Some(writer)),
                 queue,
-                trees,
                 folder: folder.to_owned(),
-                _lock: lock,
+                open,
             }),
         };
         let cut_off = store.close_what_was_left_open()?;
@@ -231,6 +261,14 @@ impl Store {
         self.read(|trees| Ok(trees.size_on_disk()?)).await
     }
 
+    /// Writes what was handed in and gives the folder back; what is asked of any handle later is refused. Without it,
+    /// the last handle to go does the same.
+    pub async fn close(&self) {
+        let shared = Arc::clone(&self.shared);
+        // Fails only when the runtime is gone, and then the handle goes as well.
+        let _ = spawn_blocking(move || shared.close()).await;
+    }
+
     async fn write(&self, changes: Vec<Change>) -> Result<(), Error> {
         self.shared.queue.write(changes).await
     }
@@ -239,28 +277,30 @@ impl Store {
         &self,
         work: impl FnOnce(&Trees) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        // Holds the whole store, so that it is not closed under a read.
         let shared = Arc::clone(&self.shared);
-        blocking(move || work(&shared.trees)).await
+        blocking(move || shared.read(work)).await
     }
 
     fn close_what_was_left_open(&self) -> Result<Vec<Run>, Error> {
-        let mut closed = Vec::new();
-        for entry in &self.shared.trees.open {
-            let (key, bytes) = entry?;
-            match record::decode::<Intent>(&key, &bytes) {
-                Ok(intent) => {
-                    closed.push(intent.cut_off("the process that ran it died", clock::now()));
-                }
-                Err(error) => {
-                    tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        "an open run is lost"
-                    );
-                    self.shared.trees.open.remove(key)?;
+        let closed = self.shared.read(|trees| {
+            let mut closed = Vec::new();
+            for entry in &trees.open {
+                let (key, bytes) = entry?;
+                match record::decode::<Intent>(&key, &bytes) {
+                    Ok(intent) => {
+                        closed.push(intent.cut_off("the process that ran it died", clock::now()));
+                    }
+                    Err(error) => {
+                        tracing::error!(
+                            error = &error as &dyn std::error::Error,
+                            "an open run is lost"
+                        );
+                        trees.open.remove(key)?;
+                    }
                 }
             }
-        }
+            Ok(closed)
+        })?;
         let changes = closed
             .iter()
             .map(|run| Change::Finish(Box::new(Finished::of(run))))

@@ -114,14 +114,32 @@ impl Telemetry {
             ];
             to.failures.add(1, &with(&labels, failure));
         }
-        self.observe_time(run, &labels);
+        self.observe_time(run.outcome, run.started_at, run.duration_ms, &labels);
         self.observe_evidence(run, &labels);
     }
 
-    fn observe_time(&self, run: &Run, labels: &[KeyValue]) {
-        let ended = run.started_at.as_millisecond() as f64 / 1e3 + seconds(run.duration_ms);
+    /// Takes over when a run of an earlier process ended. It is not counted again.
+    pub fn remember(
+        &self,
+        probe: &Probe,
+        outcome: Outcome,
+        started_at: Timestamp,
+        duration_ms: u64,
+    ) {
+        let labels = self.labels(&probe.provider, &probe.environment, probe.id.as_str());
+        self.observe_time(outcome, started_at, duration_ms, &labels);
+    }
+
+    fn observe_time(
+        &self,
+        outcome: Outcome,
+        started_at: Timestamp,
+        duration_ms: u64,
+        labels: &[KeyValue],
+    ) {
+        let ended = epoch_seconds(started_at) + seconds(duration_ms);
         self.instruments.last_run.record(ended, labels);
-        if matches!(run.outcome, Outcome::Ok | Outcome::Degraded) {
+        if matches!(outcome, Outcome::Ok | Outcome::Degraded) {
             self.instruments.last_success.record(ended, labels);
         }
     }

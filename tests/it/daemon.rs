@@ -143,6 +143,26 @@ async fn stopping_closes_a_run_that_outlasts_the_grace_period() {
 }
 
 #[tokio::test]
+async fn the_time_of_the_last_run_outlives_a_restart() {
+    let folder = TempDir::new().unwrap();
+    let daemon = start(settings(folder.path(), vec![probe("prod")]), quick(None)).await;
+    daemon.run_now("acme/prod").await;
+    daemon
+        .runs_until("/api/v1/runs", |runs| runs.len() == 1)
+        .await;
+    daemon.stop().await;
+    let daemon = start(settings(folder.path(), vec![probe("prod")]), quick(None)).await;
+    let metrics = daemon.get("/metrics").await.1;
+    for name in ["last_run", "last_success"] {
+        assert!(
+            metrics.contains(&format!("\nauthcanary_{name}_timestamp_seconds{{")),
+            "{metrics}"
+        );
+    }
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn a_run_that_panics_is_unknown_and_the_daemon_goes_on() {
     let folder = TempDir::new().unwrap();
     let runner: Runner = Arc::new(|_, _, _| Box::pin(async { panic!("on purpose") }));
