@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use reqwest::header::HeaderMap;
 use tokio::time::Instant;
 
+use super::message::header_list;
 use super::timing::{self, Marks};
-use super::{Reply, Request, Session, header_list};
+use super::{Reply, Request, Session};
 use crate::clock;
 use crate::run::{Exchange, Finding, Peer};
 use crate::taxonomy::Class;

@@ -8,7 +8,7 @@ mod transport;
 use std::time::Duration;
 
 use super::*;
-use crate::taxonomy::Class;
+use crate::taxonomy::Stage;
 use server::Server;
 
 /// Long enough for every answer that is meant to come.

@@ -78,7 +78,6 @@ const HARMLESS_ENDS: &[&str] = &[
     "url",
     "iframe",
     "required",
-    "hash",
     "use",
     "nonce",
     "error",

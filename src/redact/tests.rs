@@ -190,6 +190,22 @@ fn bodies_lose_secrets_and_keep_what_a_verdict_needs() {
 }
 
 #[test]
+fn documents_without_secrets_stay_as_they_are() {
+    let metadata = r#"{"issuer": "https://h", "token_endpoint": "https://h/token", "end_session_endpoint": "https://h/o",
+        "check_session_iframe": "https://h/s", "require_pushed_authorization_requests": true,
+        "token_endpoint_auth_signing_alg_values_supported": ["RS256"], "frontchannel_logout_session_supported": false}"#;
+    let introspection = r#"{"active": true, "token_type": "Bearer", "client_id": "canary", "exp": 1700000000, "at_hash": "MTIzNDU2Nzg5MGFiY2RlZg"}"#;
+    let error = r#"{"error": "invalid_grant", "error_description": "AADSTS70008: The refresh token has expired. Trace ID: 8b1a9953-c461-4f5e-9a2b-7f1e2d3c4b5a", "error_codes": [70008]}"#;
+    let keys = r#"{"keys": [{"kty": "RSA", "kid": "NjVBRjY5MDlCMUIwNzU4RTA2QzZFMDQ4QzQ2MDAyQjVDNjk1RTM2Qg", "use": "sig", "n": "sXchx0aQ9sLkWmB1vY2nTc3uRe7iOp5s4hGz", "e": "AQAB"}]}"#;
+    for document in [metadata, introspection, error, keys] {
+        assert_eq!(
+            redactor(&["password1"]).body(None, document.as_bytes()),
+            document
+        );
+    }
+}
+
+#[test]
 fn the_same_value_has_the_same_mark() {
     let redactor = redactor(&[]);
     let query = redactor.url("https://h/cb?state=a%2Bb");
