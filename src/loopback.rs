@@ -37,6 +37,7 @@ mod clients;
 mod control;
 mod cookies;
 mod events;
+mod factors;
 mod faults;
 mod inspect;
 mod interaction;

@@ -1,4 +1,5 @@
-//! The pages of a sign-in: shown by `GET`, submitted by `POST`, each with the id of the sign-in in its path.
+//! The pages of a sign-in: shown by `GET`, submitted by `POST`, each with the id of the sign-in in its path. Here is what
+//! they share, and those that ask a question; `factors` has those that take a password or a code.
 
 use std::sync::Arc;
 
@@ -13,13 +14,11 @@ use super::faults::{Drawn, Kind};
 use super::interaction::{Interaction, Step};
 use super::keys::{equal, random, sha256};
 use super::params::Params;
-use super::state::{Attempts, Code, Server, Session, now, seconds};
-use super::views::{
-    self, CodePage, ConsentPage, Form, LoginPage, Message, NewPasswordPage, StayPage, wishes,
-};
+use super::state::{Code, Server, Session, now, seconds};
+use super::views::{self, ConsentPage, Form, Message, StayPage, wishes};
 use super::{cookies, reply};
 
-type Shared = State<Arc<Server>>;
+pub(super) type Shared = State<Arc<Server>>;
 
 /// Sends the browser to the next page of a sign-in, or back to the client when nothing is left to ask.
 pub(super) fn proceed(server: &Server, id: &str) -> Response {
@@ -123,13 +122,13 @@ fn finish(
 const REMEMBERED_S: i64 = 600;
 
 /// A sign-in in the hands of the browser that began it.
-struct Held {
-    id: String,
-    interaction: Interaction,
+pub(super) struct Held {
+    pub(super) id: String,
+    pub(super) interaction: Interaction,
 }
 
 /// Finds the sign-in of a page, if it belongs to this browser and this page is its next one.
-fn hold(
+pub(super) fn hold(
     server: &Server,
     headers: &HeaderMap,
     id: String,
@@ -146,7 +145,7 @@ fn hold(
 }
 
 /// The same for a form that came back, with its fields; the form must be ours.
-fn hold_form(
+pub(super) fn hold_form(
     server: &Server,
     headers: &HeaderMap,
     id: String,
@@ -175,244 +174,15 @@ fn hold_form(
 }
 
 /// Changes the sign-in, and goes on.
-fn change(server: &Server, held: &Held, change: impl FnOnce(&mut Interaction)) -> Response {
+pub(super) fn change(
+    server: &Server,
+    held: &Held,
+    change: impl FnOnce(&mut Interaction),
+) -> Response {
     if let Some(interaction) = server.state().interactions.get_mut(&held.id, now()) {
         change(interaction);
     }
     proceed(server, &held.id)
-}
-
-/// `GET /login/{id}`
-pub(super) async fn login(
-    State(server): Shared,
-    Extension(drawn): Extension<Drawn>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Response {
-    match hold(&server, &headers, id, Step::Login) {
-        Ok(held) => show_login(&server, &held, None, &drawn),
-        Err(response) => *response,
-    }
-}
-
-fn show_login(server: &Server, held: &Held, alert: Option<&str>, drawn: &Drawn) -> Response {
-    if let Some(page) = views::instead(server, drawn) {
-        return page;
-    }
-    let interaction = &held.interaction;
-    let form = Form::new(format!("/login/{}", held.id), interaction, alert, drawn);
-    let pages = server.config.pages;
-    let known = interaction.identifier.as_deref();
-    let hint = interaction.request.login_hint.as_deref();
-    let page = LoginPage {
-        lang: pages.language.code(),
-        texts: pages.language.texts(),
-        asks_username: known.is_none(),
-        asks_password: known.is_some() || !pages.identifier_first,
-        username: known.or(hint).unwrap_or_default(),
-        form,
-    };
-    views::show(page.form.look, &page)
-}
-
-/// `POST /login/{id}`
-pub(super) async fn submit_login(
-    State(server): Shared,
-    Extension(drawn): Extension<Drawn>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let held = hold_form(&server, &headers, id, Step::Login, &body, &drawn);
-    let (held, params) = match held {
-        Ok(held) => held,
-        Err(response) => return *response,
-    };
-    let texts = server.config.pages.language.texts();
-    let interaction = &held.interaction;
-    let client = About::client(&interaction.request.client);
-    if drawn.has(&Kind::PasswordExpired) {
-        let form = Form::new(
-            format!("/login/{}", held.id),
-            interaction,
-            None,
-            &Drawn::default(),
-        );
-        let lang = server.config.pages.language.code();
-        return reply::page(StatusCode::OK, &NewPasswordPage { lang, texts, form });
-    }
-    if let Some(alert) = forced_alert(&server, &drawn, texts.wrong_password) {
-        server.events.note(EventKind::LoginRefused, client);
-        return show_login(&server, &held, Some(alert), &drawn);
-    }
-    let typed = params.get("username").map(str::to_owned);
-    if server.config.pages.identifier_first && interaction.identifier.is_none() {
-        return match typed {
-            Some(name) => change(&server, &held, |interaction| {
-                interaction.identifier = Some(name);
-            }),
-            None => show_login(&server, &held, Some(texts.wrong_password), &drawn),
-        };
-    }
-    let username = interaction.identifier.clone().or(typed).unwrap_or_default();
-    let password = params.get("password").unwrap_or_default();
-    match check_password(&server, &username, password) {
-        Checked::Right => {
-            server
-                .events
-                .note(EventKind::LoginAccepted, client.account(&username));
-            change(&server, &held, |interaction| {
-                interaction.username = Some(username);
-            })
-        }
-        checked => {
-            let known = server
-                .account(&username)
-                .map(|account| account.username.as_str());
-            let kind = match checked {
-                Checked::Locked => EventKind::AccountLocked,
-                _ => EventKind::LoginRefused,
-            };
-            server.events.note(
-                kind,
-                About {
-                    account: known,
-                    ..client
-                },
-            );
-            let alert = if checked == Checked::Locked {
-                texts.locked
-            } else {
-                texts.wrong_password
-            };
-            show_login(&server, &held, Some(alert), &drawn)
-        }
-    }
-}
-
-fn forced_alert<'a>(server: &'a Server, drawn: &Drawn, wrong: &'a str) -> Option<&'a str> {
-    if drawn.has(&Kind::LockedAccount) {
-        return Some(server.config.pages.language.texts().locked);
-    }
-    drawn.has(&Kind::RefusedCredentials).then_some(wrong)
-}
-
-/// What came of a password or a code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Checked {
-    Right,
-    Wrong,
-    Locked,
-}
-
-/// An unknown account takes as long, and gives the same answer, as a wrong password.
-fn check_password(server: &Server, username: &str, password: &str) -> Checked {
-    let account = server.account(username);
-    let expected = account.map_or("", |account| account.password.expose());
-    let right = equal(password, expected) && account.is_some();
-    if account.is_none() {
-        return Checked::Wrong;
-    }
-    count(server, username, |_| right)
-}
-
-/// A code is taken once: that of a later time step than the last (RFC 6238 section 5.2).
-fn check_code(server: &Server, username: &str, code: &str) -> Checked {
-    let Some(totp) = server.totp(username) else {
-        return Checked::Wrong;
-    };
-    let code: String = code.chars().filter(|c| !c.is_whitespace()).collect();
-    let step = totp.check(&code, u64::try_from(now()).unwrap_or_default());
-    count(server, username, |attempts| {
-        let fresh = step.filter(|step| attempts.totp_step.is_none_or(|last| *step > last));
-        attempts.totp_step = fresh.or(attempts.totp_step);
-        fresh.is_some()
-    })
-}
-
-/// Counts refusals of an account, and locks it after too many.
-fn count(server: &Server, username: &str, is_right: impl FnOnce(&mut Attempts) -> bool) -> Checked {
-    let now = now();
-    let mut state = server.state();
-    let attempts = state.attempts.entry(username.to_owned()).or_default();
-    if attempts.locked_until > now {
-        return Checked::Locked;
-    }
-    if is_right(attempts) {
-        attempts.refused = 0;
-        return Checked::Right;
-    }
-    attempts.refused += 1;
-    if attempts.refused < server.config.lock_after {
-        return Checked::Wrong;
-    }
-    attempts.refused = 0;
-    attempts.locked_until = now + seconds(server.config.lifetimes.lock);
-    Checked::Locked
-}
-
-/// `GET /mfa/{id}`
-pub(super) async fn mfa(
-    State(server): Shared,
-    Extension(drawn): Extension<Drawn>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Response {
-    match hold(&server, &headers, id, Step::Mfa) {
-        Ok(held) => show_mfa(&server, &held, None, &drawn),
-        Err(response) => *response,
-    }
-}
-
-fn show_mfa(server: &Server, held: &Held, alert: Option<&str>, drawn: &Drawn) -> Response {
-    if let Some(page) = views::instead(server, drawn) {
-        return page;
-    }
-    let language = server.config.pages.language;
-    let page = CodePage {
-        lang: language.code(),
-        texts: language.texts(),
-        form: Form::new(format!("/mfa/{}", held.id), &held.interaction, alert, drawn),
-    };
-    views::show(page.form.look, &page)
-}
-
-/// `POST /mfa/{id}`
-pub(super) async fn submit_mfa(
-    State(server): Shared,
-    Extension(drawn): Extension<Drawn>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let held = hold_form(&server, &headers, id, Step::Mfa, &body, &drawn);
-    let (held, params) = match held {
-        Ok(held) => held,
-        Err(response) => return *response,
-    };
-    let texts = server.config.pages.language.texts();
-    let username = held.interaction.username.clone().unwrap_or_default();
-    let about = About::client(&held.interaction.request.client).account(&username);
-    if let Some(alert) = forced_alert(&server, &drawn, texts.wrong_code) {
-        server.events.note(EventKind::MfaRefused, about);
-        return show_mfa(&server, &held, Some(alert), &drawn);
-    }
-    match check_code(&server, &username, params.get("code").unwrap_or_default()) {
-        Checked::Right => {
-            server.events.note(EventKind::MfaAccepted, about);
-            change(&server, &held, |interaction| {
-                interaction.second_factor_done = true;
-            })
-        }
-        Checked::Wrong => {
-            server.events.note(EventKind::MfaRefused, about);
-            show_mfa(&server, &held, Some(texts.wrong_code), &drawn)
-        }
-        Checked::Locked => {
-            server.events.note(EventKind::AccountLocked, about);
-            show_mfa(&server, &held, Some(texts.locked), &drawn)
-        }
-    }
 }
 
 /// `GET /stay/{id}`

@@ -10,7 +10,7 @@ use super::faults::Endpoint;
 use super::shape::{self, Shaping};
 use super::state::Server;
 use super::wire::Stopped;
-use super::{authorize, bearer, control, inspect, logout, metadata, pages, token};
+use super::{authorize, bearer, control, factors, inspect, logout, metadata, pages, token};
 
 /// All of the server.
 pub(super) fn router(server: Arc<Server>, stopped: Stopped) -> Router {
@@ -38,8 +38,11 @@ pub(super) fn router(server: Arc<Server>, stopped: Stopped) -> Router {
             "/authorize",
             get(authorize::authorize).post(authorize::authorize),
         )
-        .route("/login/{id}", get(pages::login).post(pages::submit_login))
-        .route("/mfa/{id}", get(pages::mfa).post(pages::submit_mfa))
+        .route(
+            "/login/{id}",
+            get(factors::login).post(factors::submit_login),
+        )
+        .route("/mfa/{id}", get(factors::mfa).post(factors::submit_mfa))
         .route("/stay/{id}", get(pages::stay).post(pages::submit_stay))
         .route(
             "/consent/{id}",

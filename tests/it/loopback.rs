@@ -1,6 +1,7 @@
 //! The loopback provider over real HTTP: the whole sign-in, and that it is strict.
 
 mod faults;
+mod observe;
 mod visitor;
 
 use authcanary::loopback::{EventKind, Language, Loopback, SigningAlg};
