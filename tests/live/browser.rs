@@ -428,6 +428,7 @@ async fn what_a_killed_daemon_left_goes_at_the_next_start() {
         .await
         .unwrap();
     assert!(status.success());
+    left.reap();
     left.assert_gone();
     assert_eq!(
         std::fs::read_dir(folder.path()).unwrap().count(),

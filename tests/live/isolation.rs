@@ -181,6 +181,7 @@ async fn http_authentication_does_not_reach_the_next_run() {
     with_password.set_password(Some("p")).unwrap();
     let mut tab = runs.begin().await;
     tab.navigate(&with_password, deadline()).await.unwrap();
+    runs.open(&mut tab, "/").await;
     assert_eq!(
         run(&tab, look).await,
         json!(200),

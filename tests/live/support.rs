@@ -10,9 +10,10 @@ use std::time::Duration;
 use authcanary::browser::{Browsers, Settings};
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::http::{HeaderMap, Method, Request, Uri};
+use axum::http::{HeaderMap, Request, Uri};
 use axum::response::{IntoResponse, Response};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use tokio::time::Instant;
 use url::Url;
@@ -112,6 +113,13 @@ impl Processes {
         there.map(|&pid| (pid, cmdline(pid))).collect()
     }
 
+    /// Takes the dead off the process table that came to this process when their parent was killed.
+    pub(crate) fn reap(&self) {
+        for &pid in &self.all {
+            let _ = waitpid(Pid::from_raw(pid), None);
+        }
+    }
+
     /// Fails where anything at all is left.
     pub(crate) fn assert_gone(&self) {
         assert_eq!(self.left(), [], "processes were left");
@@ -145,7 +153,6 @@ fn parent(pid: i32) -> i32 {
 /// One request that a [`Site`] saw.
 #[derive(Debug, Clone)]
 pub(crate) struct Visit {
-    pub(crate) method: Method,
     pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
 }
@@ -178,7 +185,6 @@ impl Site {
                 let (parts, body) = request.into_parts();
                 let body = to_bytes(body, 1 << 20).await.unwrap();
                 let visit = Visit {
-                    method: parts.method,
                     uri: parts.uri,
                     headers: parts.headers,
                 };
