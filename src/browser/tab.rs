@@ -25,6 +25,7 @@ use crate::taxonomy::Class;
 /// A healthy browser drops a context in a tenth of this on a busy machine.
 const CLOSE: Duration = Duration::from_secs(5);
 const SCREENSHOT: Duration = Duration::from_secs(5);
+const RETRY: Duration = Duration::from_millis(50);
 const POST: Duration = Duration::from_secs(5);
 /// While nothing comes, browser and driver are asked so often whether they are there,
 const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -223,10 +224,16 @@ impl Tab {
 
     /// The window as a PNG, as it is: filled values are to be masked before.
     pub async fn screenshot(&self) -> Option<Vec<u8>> {
-        timeout(SCREENSHOT, self.client().screenshot())
-            .await
-            .ok()?
-            .ok()
+        let taken = async {
+            loop {
+                // Refused while one page gives way to the next.
+                match self.client().screenshot().await {
+                    Ok(png) => return png,
+                    Err(_) => tokio::time::sleep(RETRY).await,
+                }
+            }
+        };
+        timeout(SCREENSHOT, taken).await.ok()
     }
 
     /// Drops everything that the run left in the browser. One that does not do so in time is killed.

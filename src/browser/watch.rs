@@ -58,8 +58,8 @@ pub(super) struct Watch {
     pub(super) failed: Option<Finding>,
     pub(super) hops: Vec<Hop>,
     pub(super) console: Vec<String>,
-    /// Requests behind `hops`, by the browser's id and the number of redirects.
-    keys: Vec<(String, u64)>,
+    /// Ids of the requests behind `hops`; a redirect keeps the id.
+    ids: Vec<String>,
 }
 
 /// A command that an event calls for; its answer does not matter.
@@ -134,7 +134,8 @@ impl Watch {
         let Some(response) = &event.response else {
             return;
         };
-        if let Some(hop) = self.find(event) {
+        // By address: chromedriver may count a redirect before it reports the response that redirected.
+        if let Some(hop) = self.find(event, &response.url) {
             hop.status = Some(response.status);
         }
         // Not every browser reports a request with a scheme that it cannot load; the redirect to it is always seen.
@@ -153,7 +154,9 @@ impl Watch {
             .catch
             .as_ref()
             .is_some_and(|c| c.holds(&event.request).is_some());
-        let Some(hop) = self.find(event) else { return };
+        let Some(hop) = self.find(event, &event.request.url) else {
+            return;
+        };
         if held {
             return;
         }
@@ -181,7 +184,7 @@ impl Watch {
         if self.hops.len() >= HOP_LIMIT {
             return;
         }
-        self.keys.push(event.key());
+        self.ids.push(event.request.request.clone());
         self.hops.push(Hop {
             method: event.request.method.clone(),
             url: event.request.url.clone(),
@@ -191,10 +194,14 @@ impl Watch {
         });
     }
 
-    fn find(&mut self, event: &NetworkEvent) -> Option<&mut Hop> {
-        let key = event.key();
-        let index = self.keys.iter().rposition(|known| *known == key)?;
-        self.hops.get_mut(index)
+    /// The hop of this request that was for `address` and is still open.
+    fn find(&mut self, event: &NetworkEvent, address: &str) -> Option<&mut Hop> {
+        let bare = |url: &str| url.split('#').next().map(str::to_owned);
+        let mut hops = self.hops.iter_mut().zip(&self.ids);
+        let found = hops.find(|(hop, id)| {
+            **id == event.request.request && hop.status.is_none() && bare(&hop.url) == bare(address)
+        });
+        found.map(|(hop, _)| hop)
     }
 }
 
@@ -286,18 +293,12 @@ struct NetworkEvent {
     #[serde(default)]
     is_blocked: bool,
     navigation: Option<String>,
-    #[serde(default)]
-    redirect_count: u64,
     request: Request,
     response: Option<Response>,
     error_text: Option<String>,
 }
 
 impl NetworkEvent {
-    fn key(&self) -> (String, u64) {
-        (self.request.request.clone(), self.redirect_count)
-    }
-
     fn is_frame(&self) -> bool {
         self.request
             .destination
@@ -316,6 +317,7 @@ struct Request {
 
 #[derive(Debug, Deserialize)]
 struct Response {
+    url: String,
     status: u16,
     #[serde(default)]
     headers: Vec<Header>,
@@ -455,9 +457,9 @@ mod tests {
         );
     }
 
-    fn request(id: &str, redirects: u64, url: &str, blocked: bool) -> Json {
+    fn request(id: &str, url: &str, blocked: bool) -> Json {
         json!({
-            "context": "tab", "isBlocked": blocked, "navigation": "n", "redirectCount": redirects,
+            "context": "tab", "isBlocked": blocked, "navigation": "n",
             "request": {"request": id, "url": url, "method": "GET", "destination": "document"},
         })
     }
@@ -466,15 +468,16 @@ mod tests {
     fn a_redirect_to_the_callback_is_held_back_and_the_hops_are_kept() {
         let mut watch = Watch::new("tab");
         watch.expect(Some(catch("https://app.example.com/cb", None)));
-        let first = request("1", 0, "https://op.example.com/auth?x=1", false);
+        let first = request("1", "https://op.example.com/auth?x=1", false);
         assert_eq!(
             watch.take("network.beforeRequestSent", first.clone(), 1),
             None
         );
         let mut response = first;
-        response["response"] = json!({"status": 302, "headers": []});
+        response["response"] =
+            json!({"url": "https://op.example.com/auth?x=1", "status": 302, "headers": []});
         watch.take("network.responseStarted", response, 2);
-        let callback = request("1", 1, "https://app.example.com/cb?code=c", true);
+        let callback = request("1", "https://app.example.com/cb?code=c", true);
         let reaction = watch.take("network.beforeRequestSent", callback.clone(), 3);
         assert_eq!(
             reaction,
@@ -499,7 +502,7 @@ mod tests {
     fn a_neighbour_of_the_callback_goes_through() {
         let mut watch = Watch::default();
         watch.expect(Some(catch("http://127.0.0.1/cb", None)));
-        let neighbour = request("1", 0, "http://127.0.0.1:8080/cb?code=1", true);
+        let neighbour = request("1", "http://127.0.0.1:8080/cb?code=1", true);
         let reaction = watch.take("network.beforeRequestSent", neighbour, 1);
         assert_eq!(
             reaction,
@@ -512,8 +515,9 @@ mod tests {
     fn a_redirect_to_an_app_is_seen_in_the_redirect_itself() {
         let mut watch = Watch::default();
         watch.expect(Some(catch("myapp://cb", None)));
-        let mut response = request("1", 0, "https://op.example.com/auth", false);
+        let mut response = request("1", "https://op.example.com/auth", false);
         response["response"] = json!({
+            "url": "https://op.example.com/auth",
             "status": 302,
             "headers": [{"name": "Location", "value": {"type": "string", "value": "myapp://cb?code=c"}}],
         });
@@ -526,14 +530,14 @@ mod tests {
     #[test]
     fn a_document_that_does_not_load_is_a_failure_until_the_next_one() {
         let mut watch = Watch::new("tab");
-        let mut event = request("1", 0, "https://op.example.com/", false);
+        let mut event = request("1", "https://op.example.com/", false);
         watch.take("network.beforeRequestSent", event.clone(), 1);
         event["errorText"] = "net::ERR_CONNECTION_REFUSED".into();
         watch.take("network.fetchError", event, 2);
         assert!(watch.failed.is_some());
         watch.take(
             "network.beforeRequestSent",
-            request("2", 0, "https://op.example.com/", false),
+            request("2", "https://op.example.com/", false),
             3,
         );
         assert_eq!(watch.failed, None);
