@@ -36,6 +36,7 @@ pub mod telemetry;
 
 // Doing: edges and words put to work.
 pub mod config;
+
 pub mod journey;
 
 pub mod pipeline;
