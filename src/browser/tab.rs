@@ -1,0 +1,355 @@
+//! One run in the browser: a window in a user context of its own, which takes cookies, storage, cache, workers, HTTP
+//! authentication and history with it when it goes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fantoccini::Client;
+use fantoccini::wd::WindowHandle;
+use serde_json::{Value as Json, json};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout, timeout_at};
+use url::Url;
+
+use super::bidi::BidiError;
+use super::driver::unavailable;
+use super::fault;
+use super::session::{Session, lost};
+use super::watch::{Callback, Catch, Caught};
+use super::{Pool, status};
+use crate::probe::{RedirectUri, ResponseMode};
+use crate::redact::Redactor;
+use crate::run::{BrowserVersion, Finding, Hop};
+use crate::taxonomy::Class;
+
+/// A healthy browser drops a context in a tenth of this on a busy machine.
+const CLOSE: Duration = Duration::from_secs(5);
+const SCREENSHOT: Duration = Duration::from_secs(5);
+const POST: Duration = Duration::from_secs(5);
+/// While nothing comes, browser and driver are asked so often whether they are there,
+const HEARTBEAT: Duration = Duration::from_secs(2);
+/// and must answer within this.
+const PULSE: Duration = Duration::from_secs(6);
+
+/// An isolated window for one run. Dropping it kills its browser; closing it keeps the browser for the next run.
+#[derive(Debug)]
+pub struct Tab {
+    session: Option<Session>,
+    user_context: String,
+    context: String,
+    /// The interception at the redirect URI, and its pattern.
+    intercept: Option<(String, Json)>,
+    pool: Arc<Pool>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// How the browser's part ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Arrival {
+    /// The callback came, and was held back.
+    Callback(Callback),
+    /// A document on the way could not be loaded: a finding about the target or the network.
+    Failed(Finding),
+    /// Browser or driver are gone or hang: a finding about the monitor.
+    Lost(Finding),
+}
+
+impl Tab {
+    /// A new context in `session`. On an error the session is gone.
+    pub(super) async fn enter(
+        session: Session,
+        pool: Arc<Pool>,
+        permit: OwnedSemaphorePermit,
+        deadline: Instant,
+    ) -> Result<Self, (Finding, OwnedSemaphorePermit)> {
+        match prepare(&session, deadline).await {
+            Ok((user_context, context)) => Ok(Self {
+                session: Some(session),
+                user_context,
+                context,
+                intercept: None,
+                pool,
+                _permit: permit,
+            }),
+            Err(finding) => {
+                session.end().await;
+                Err((finding, permit))
+            }
+        }
+    }
+
+    fn session(&self) -> &Session {
+        self.session
+            .as_ref()
+            .expect("only `close` takes it, and ends the tab")
+    }
+
+    /// For commands on the page; it is switched to the window of this run.
+    pub fn client(&self) -> &Client {
+        &self.session().client
+    }
+
+    /// Requests `url`, with everything armed that holds back the answer at `redirect_uri`. Returns when the request is
+    /// under way, not when a page has loaded: the callback may come at once.
+    pub async fn open(
+        &mut self,
+        url: &Url,
+        redirect_uri: &RedirectUri,
+        mode: Option<ResponseMode>,
+        deadline: Instant,
+    ) -> Result<(), Finding> {
+        let catch = Catch {
+            uri: redirect_uri.clone(),
+            mode,
+        };
+        self.arm(catch.pattern(), deadline).await?;
+        let bidi = &self.session().bidi;
+        bidi.change(|watch| watch.expect(Some(catch)));
+        let params = json!({"context": self.context, "url": url.as_str(), "wait": "none"});
+        let navigation = tokio::select! {
+            biased;
+            () = bidi.until(|board| board.closed || board.watch.is_settled()) => return Ok(()),
+            navigation = bidi.call("browsingContext.navigate", params, deadline) => navigation,
+        };
+        match navigation {
+            Ok(_) => Ok(()),
+            // The browser says at once that it cannot; `arrived` tells.
+            Err(BidiError::Refused(message)) => {
+                bidi.change(|watch| {
+                    if !watch.is_settled() {
+                        watch.failed = fault::of_load(&message, url.as_str());
+                    }
+                });
+                Ok(())
+            }
+            Err(error) => Err(self.blame(&error).await),
+        }
+    }
+
+    /// Waits for the callback, as long as the browser lives.
+    pub async fn arrived(&self) -> Arrival {
+        let bidi = &self.session().bidi;
+        loop {
+            let news = bidi.until(|board| board.closed || board.watch.is_settled());
+            if timeout(HEARTBEAT, news).await.is_err() {
+                if let Some(finding) = self.trouble(PULSE).await {
+                    return Arrival::Lost(finding);
+                }
+                continue;
+            }
+            let (caught, failed) = bidi.read(|watch| (watch.caught.clone(), watch.failed.clone()));
+            match (caught, failed) {
+                (Some(Caught::Complete(callback)), _) => return Arrival::Callback(callback),
+                (Some(Caught::Posted { request }), _) => return self.posted(request).await,
+                (None, Some(finding)) => return Arrival::Failed(finding),
+                (None, None) => {
+                    let gone = Finding::new(Class::BrowserCrashed, "the browser is gone");
+                    return Arrival::Lost(self.trouble(PULSE).await.unwrap_or(gone));
+                }
+            }
+        }
+    }
+
+    /// Loads `url` to its end and says where that was; nothing is held back.
+    pub async fn navigate(&mut self, url: &Url, deadline: Instant) -> Result<Url, Finding> {
+        self.arm(None, deadline).await?;
+        let bidi = &self.session().bidi;
+        bidi.change(|watch| watch.expect(None));
+        let params = json!({"context": self.context, "url": url.as_str(), "wait": "complete"});
+        match bidi
+            .call("browsingContext.navigate", params, deadline)
+            .await
+        {
+            Ok(result) => {
+                let reached = result["url"]
+                    .as_str()
+                    .and_then(|reached| Url::parse(reached).ok());
+                Ok(reached.unwrap_or_else(|| url.clone()))
+            }
+            Err(BidiError::Refused(message)) => {
+                let failed = bidi.read(|watch| watch.failed.clone());
+                let failed = failed.or_else(|| fault::of_load(&message, url.as_str()));
+                Err(failed.unwrap_or_else(|| Finding::new(Class::UnexpectedPage, message)))
+            }
+            Err(error) => Err(self.blame(&error).await),
+        }
+    }
+
+    /// Whether browser or driver are at fault: asks both, and gives each `limit` to answer. For whoever waited for a
+    /// page in vain, before a provider is blamed.
+    pub async fn trouble(&self, limit: Duration) -> Option<Finding> {
+        let session = self.session();
+        let deadline = Instant::now() + limit;
+        let driver = status(&self.pool.http, &session.address, limit);
+        let browser = session
+            .bidi
+            .call("browser.getUserContexts", json!({}), deadline);
+        let (driver, browser) = tokio::join!(driver, browser);
+        if let Err(error) = driver {
+            return Some(unavailable(format!("the driver does not answer: {error}")));
+        }
+        match browser {
+            Ok(_) | Err(BidiError::Refused(_)) => None,
+            Err(BidiError::Closed) => Some(Finding::new(
+                Class::BrowserCrashed,
+                "the browser ended in the middle of the run",
+            )),
+            Err(BidiError::Overdue(_)) => {
+                let detail = format!("the browser did not answer within {limit:?}");
+                Some(Finding::new(Class::BrowserCrashed, detail))
+            }
+        }
+    }
+
+    /// What the top page requested so far, in order.
+    pub fn hops(&self, redactor: &Redactor) -> Vec<Hop> {
+        let mut hops = self.session().bidi.read(|watch| watch.hops.clone());
+        for hop in &mut hops {
+            hop.url = redactor.url(&hop.url);
+        }
+        hops
+    }
+
+    /// Errors that pages wrote to the console so far.
+    pub fn console_errors(&self, redactor: &Redactor) -> Vec<String> {
+        let lines = self.session().bidi.read(|watch| watch.console.clone());
+        lines.iter().map(|line| redactor.text(line)).collect()
+    }
+
+    /// Browser and driver, as they name themselves.
+    pub fn version(&self) -> BrowserVersion {
+        self.session().version.clone()
+    }
+
+    /// The window as a PNG, as it is: filled values are to be masked before.
+    pub async fn screenshot(&self) -> Option<Vec<u8>> {
+        timeout(SCREENSHOT, self.client().screenshot())
+            .await
+            .ok()?
+            .ok()
+    }
+
+    /// Drops everything that the run left in the browser. One that does not do so in time is killed.
+    pub async fn close(mut self) {
+        let Some(mut session) = self.session.take() else {
+            return;
+        };
+        let cleared = session.has_driver() && self.clear(&session).await.is_ok();
+        if cleared && session.is_good_after_run() {
+            self.pool.give_back(session).await;
+        } else {
+            session.end().await;
+        }
+    }
+
+    /// Takes what the run set up out of `session` again.
+    async fn clear(&mut self, session: &Session) -> Result<(), BidiError> {
+        let deadline = Instant::now() + CLOSE;
+        if let Some((intercept, _)) = self.intercept.take() {
+            let params = json!({"intercept": intercept});
+            session
+                .bidi
+                .call("network.removeIntercept", params, deadline)
+                .await?;
+        }
+        let params = json!({"userContext": self.user_context});
+        session
+            .bidi
+            .call("browser.removeUserContext", params, deadline)
+            .await?;
+        Ok(())
+    }
+
+    /// Holds back requests that fit `pattern`, and no others.
+    async fn arm(&mut self, pattern: Option<Json>, deadline: Instant) -> Result<(), Finding> {
+        if self.intercept.as_ref().map(|(_, armed)| armed) == pattern.as_ref() {
+            return Ok(());
+        }
+        let bidi = &self.session.as_ref().expect("only `close` takes it").bidi;
+        if let Some((intercept, _)) = self.intercept.take() {
+            let params = json!({"intercept": intercept});
+            let removed = bidi.call("network.removeIntercept", params, deadline).await;
+            removed.map_err(|error| lost(&error))?;
+        }
+        let Some(pattern) = pattern else {
+            return Ok(());
+        };
+        let params = json!({"phases": ["beforeRequestSent"], "urlPatterns": [pattern]});
+        let added = bidi.call("network.addIntercept", params, deadline).await;
+        let added = added.map_err(|error| lost(&error))?;
+        let intercept = text(&added, "intercept").map_err(|error| lost(&error))?;
+        self.intercept = Some((intercept, pattern));
+        Ok(())
+    }
+
+    /// The body of the form post at the redirect URI. The browser gives it out once the request has failed.
+    async fn posted(&self, request: String) -> Arrival {
+        let deadline = Instant::now() + POST;
+        let params = json!({"dataType": "request", "request": request});
+        let bidi = &self.session().bidi;
+        match bidi.call("network.getData", params, deadline).await {
+            Ok(data) => Arrival::Callback(Callback {
+                mode: ResponseMode::FormPost,
+                parameters: body(&data["bytes"]),
+            }),
+            Err(error) => Arrival::Lost(self.blame(&error).await),
+        }
+    }
+
+    /// A command failed: the driver's fault, or the browser's, or the page was just slow.
+    async fn blame(&self, error: &BidiError) -> Finding {
+        match (self.trouble(PULSE).await, error) {
+            (Some(finding), _) => finding,
+            (None, BidiError::Overdue(_)) => {
+                Finding::new(Class::NavigationTimeout, "the page did not load in time")
+            }
+            (None, error) => lost(error),
+        }
+    }
+}
+
+async fn prepare(session: &Session, deadline: Instant) -> Result<(String, String), Finding> {
+    let bidi = &session.bidi;
+    let made = async {
+        let made = bidi
+            .call("browser.createUserContext", json!({}), deadline)
+            .await?;
+        let user_context = text(&made, "userContext")?;
+        let params = json!({"type": "tab", "userContext": user_context});
+        let made = bidi
+            .call("browsingContext.create", params, deadline)
+            .await?;
+        Ok((user_context, text(&made, "context")?))
+    };
+    let (user_context, context) = made.await.map_err(|error| lost(&error))?;
+    bidi.begin(&context);
+    let window = WindowHandle::try_from(context.clone())
+        .map_err(|_| unavailable("the browser made a window that WebDriver cannot name"))?;
+    match timeout_at(deadline, session.client.switch_to_window(window)).await {
+        Ok(Ok(())) => Ok((user_context, context)),
+        Ok(Err(error)) => Err(unavailable(format!(
+            "no command reaches the new window: {error}"
+        ))),
+        Err(_) => Err(unavailable(
+            "the driver did not switch to the new window in time",
+        )),
+    }
+}
+
+fn text(result: &Json, name: &'static str) -> Result<String, BidiError> {
+    let text = result[name].as_str().map(str::to_owned);
+    text.ok_or_else(|| BidiError::Refused(format!("an answer without `{name}`")))
+}
+
+/// Bytes as BiDi gives them: text, or base64 where they are no text.
+fn body(bytes: &Json) -> crate::secret::Secret {
+    use base64::Engine;
+    let value = bytes["value"].as_str().unwrap_or_default();
+    if bytes["type"] != "base64" {
+        return crate::secret::Secret::new(value);
+    }
+    let decoded = base64::engine::general_purpose::STANDARD
+        .decode(value)
+        .unwrap_or_default();
+    crate::secret::Secret::new(String::from_utf8_lossy(&decoded).into_owned())
+}

@@ -1,0 +1,556 @@
+//! What the browser tells while a run is under way, folded into hops, console errors and the callback. Pure: events and
+//! the time go in, what to answer the browser comes out.
+
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+use url::Url;
+
+use super::fault;
+use crate::probe::{RedirectUri, ResponseMode};
+use crate::run::{Finding, Hop};
+use crate::secret::Secret;
+
+const HOP_LIMIT: usize = 200;
+const CONSOLE_LIMIT: usize = 50;
+const LINE_LIMIT_BYTES: usize = 500;
+
+/// The events that are folded here.
+pub(super) const EVENTS: [&str; 4] = [
+    "network.beforeRequestSent",
+    "network.responseStarted",
+    "network.fetchError",
+    "log.entryAdded",
+];
+
+/// The callback, caught before it left the browser. The parameters are as they came, still encoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Callback {
+    /// Where the parameters stood.
+    pub mode: ResponseMode,
+    /// Query, fragment or form body.
+    pub parameters: Secret,
+}
+
+/// What is held back, and where its parameters are expected.
+#[derive(Debug, Clone)]
+pub(super) struct Catch {
+    pub(super) uri: RedirectUri,
+    pub(super) mode: Option<ResponseMode>,
+}
+
+/// A request at the redirect URI that was held back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Caught {
+    /// The parameters stood in its address.
+    Complete(Callback),
+    /// They stand in the body, which is yet to be asked for.
+    Posted { request: String },
+}
+
+/// The state of one run in the browser.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    /// The window of the run; hops are those of its top page and of windows that it opened.
+    context: String,
+    catch: Option<Catch>,
+    pub(super) caught: Option<Caught>,
+    /// The last document could not be loaded.
+    pub(super) failed: Option<Finding>,
+    pub(super) hops: Vec<Hop>,
+    pub(super) console: Vec<String>,
+    /// Requests behind `hops`, by the browser's id and the number of redirects.
+    keys: Vec<(String, u64)>,
+}
+
+/// A command that an event calls for; its answer does not matter.
+pub(super) type Reaction = (&'static str, Json);
+
+impl Watch {
+    /// Of a run in the window `context`.
+    pub(super) fn new(context: &str) -> Self {
+        Self {
+            context: context.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// Starts over for the next address of the same run; hops and console stay.
+    pub(super) fn expect(&mut self, catch: Option<Catch>) {
+        self.catch = catch;
+        self.caught = None;
+        self.failed = None;
+    }
+
+    /// Whether there is something to tell: the callback, or that it will not come.
+    pub(super) fn is_settled(&self) -> bool {
+        self.caught.is_some() || self.failed.is_some()
+    }
+
+    /// Takes one event in.
+    pub(super) fn take(&mut self, method: &str, params: Json, at_ms: u64) -> Option<Reaction> {
+        if method == "log.entryAdded" {
+            self.log(&params);
+            return None;
+        }
+        let event: NetworkEvent = serde_json::from_value(params).ok()?;
+        match method {
+            "network.beforeRequestSent" => self.request(&event, at_ms),
+            "network.responseStarted" => {
+                self.response(&event);
+                None
+            }
+            "network.fetchError" => {
+                self.error(&event);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn request(&mut self, event: &NetworkEvent, at_ms: u64) -> Option<Reaction> {
+        let request = &event.request;
+        let held = self.catch.as_ref().and_then(|catch| catch.holds(request));
+        if event.navigation.is_some() && self.is_document(event) {
+            self.failed = None;
+            self.hop(event, at_ms);
+        }
+        // The first answer counts. A page that asks twice is held back twice all the same.
+        let hold = held.is_some();
+        if self.caught.is_none() {
+            self.caught = held;
+        }
+        if !event.is_blocked {
+            return None;
+        }
+        let parameters = json!({"request": request.request});
+        Some(if hold {
+            ("network.failRequest", parameters)
+        } else {
+            ("network.continueRequest", parameters)
+        })
+    }
+
+    fn response(&mut self, event: &NetworkEvent) {
+        let Some(response) = &event.response else {
+            return;
+        };
+        if let Some(hop) = self.find(event) {
+            hop.status = Some(response.status);
+        }
+        // Not every browser reports a request with a scheme that it cannot load; the redirect to it is always seen.
+        if self.caught.is_none()
+            && let Some(catch) = &self.catch
+            && !catch.is_http()
+            && let Some(location) = response.header("location")
+        {
+            self.caught = catch.holds_address("GET", location).map(Caught::Complete);
+        }
+    }
+
+    fn error(&mut self, event: &NetworkEvent) {
+        let error = event.error_text.clone().unwrap_or_default();
+        let held = self
+            .catch
+            .as_ref()
+            .is_some_and(|c| c.holds(&event.request).is_some());
+        let Some(hop) = self.find(event) else { return };
+        if held {
+            return;
+        }
+        hop.error = Some(error.clone());
+        let url = event.request.url.clone();
+        self.failed = fault::of_load(&error, &url);
+    }
+
+    fn log(&mut self, entry: &Json) {
+        if entry["level"] != "error" || self.console.len() >= CONSOLE_LIMIT {
+            return;
+        }
+        let mut text = entry["text"].as_str().unwrap_or_default().to_owned();
+        text.truncate(text.floor_char_boundary(LINE_LIMIT_BYTES));
+        self.console.push(text);
+    }
+
+    /// Pictures of the browser's own error pages and the like are no part of the journey.
+    fn is_document(&self, event: &NetworkEvent) -> bool {
+        let of_frame = event.context.as_deref() != Some(&self.context) && event.is_frame();
+        !of_frame && !event.request.url.starts_with("data:")
+    }
+
+    fn hop(&mut self, event: &NetworkEvent, at_ms: u64) {
+        if self.hops.len() >= HOP_LIMIT {
+            return;
+        }
+        self.keys.push(event.key());
+        self.hops.push(Hop {
+            method: event.request.method.clone(),
+            url: event.request.url.clone(),
+            status: None,
+            at_ms,
+            error: None,
+        });
+    }
+
+    fn find(&mut self, event: &NetworkEvent) -> Option<&mut Hop> {
+        let key = event.key();
+        let index = self.keys.iter().rposition(|known| *known == key)?;
+        self.hops.get_mut(index)
+    }
+}
+
+impl Catch {
+    fn is_http(&self) -> bool {
+        matches!(self.uri.url().scheme(), "http" | "https")
+    }
+
+    fn holds(&self, request: &Request) -> Option<Caught> {
+        let callback = self.holds_address(&request.method, &request.url)?;
+        if request.method != "POST" {
+            return Some(Caught::Complete(callback));
+        }
+        Some(Caught::Posted {
+            request: request.request.clone(),
+        })
+    }
+
+    /// The parameters, where `address` is the redirect URI with something added.
+    fn holds_address(&self, method: &str, address: &str) -> Option<Callback> {
+        let url = Url::parse(address).ok()?;
+        let wanted = self.uri.url();
+        let same_place = url.scheme() == wanted.scheme()
+            && url.host_str() == wanted.host_str()
+            && url.port_or_known_default() == wanted.port_or_known_default()
+            && url.path() == wanted.path();
+        let query = url.query().unwrap_or_default();
+        let kept = wanted.query().is_none_or(|own| query.starts_with(own));
+        if !same_place || !(kept || method == "POST") {
+            return None;
+        }
+        Some(self.parameters(query, url.fragment().unwrap_or_default()))
+    }
+
+    /// Some providers add a fragment of their own to answers in the query (`#_=_`), so what was asked for goes first.
+    fn parameters(&self, query: &str, fragment: &str) -> Callback {
+        let own = self.uri.url().query().unwrap_or_default();
+        let in_query = query.len() > own.len();
+        let (mode, parameters) = match self.mode {
+            Some(ResponseMode::Fragment) if !fragment.is_empty() => {
+                (ResponseMode::Fragment, fragment)
+            }
+            _ if !in_query && !fragment.is_empty() => (ResponseMode::Fragment, fragment),
+            _ => (ResponseMode::Query, query),
+        };
+        Callback {
+            mode,
+            parameters: Secret::new(parameters),
+        }
+    }
+
+    /// The pattern by which the browser holds requests back before they are sent (WebDriver BiDi,
+    /// `network.UrlPatternPattern`). Absent for schemes that no browser can load.
+    pub(super) fn pattern(&self) -> Option<Json> {
+        if !self.is_http() {
+            return None;
+        }
+        let url = self.uri.url();
+        let mut pattern = json!({
+            "type": "pattern",
+            "protocol": url.scheme(),
+            "hostname": escape(url.host_str()?),
+            "pathname": escape(url.path()),
+        });
+        if let Some(port) = url.port() {
+            pattern["port"] = port.to_string().into();
+        }
+        Some(pattern)
+    }
+}
+
+/// Characters that mean something in a pattern.
+fn escape(text: &str) -> String {
+    let special = |c: char| matches!(c, '(' | ')' | '{' | '}' | '*' | '\\');
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if special(c) {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    escaped
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NetworkEvent {
+    context: Option<String>,
+    #[serde(default)]
+    is_blocked: bool,
+    navigation: Option<String>,
+    #[serde(default)]
+    redirect_count: u64,
+    request: Request,
+    response: Option<Response>,
+    error_text: Option<String>,
+}
+
+impl NetworkEvent {
+    fn key(&self) -> (String, u64) {
+        (self.request.request.clone(), self.redirect_count)
+    }
+
+    fn is_frame(&self) -> bool {
+        self.request
+            .destination
+            .as_deref()
+            .is_some_and(|d| d == "iframe" || d == "frame")
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Request {
+    request: String,
+    url: String,
+    method: String,
+    destination: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Response {
+    status: u16,
+    #[serde(default)]
+    headers: Vec<Header>,
+}
+
+impl Response {
+    fn header(&self, name: &str) -> Option<&str> {
+        let header = self
+            .headers
+            .iter()
+            .find(|header| header.name.eq_ignore_ascii_case(name))?;
+        header.value["value"].as_str()
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Header {
+    name: String,
+    value: Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn catch(uri: &str, mode: Option<ResponseMode>) -> Catch {
+        Catch {
+            uri: RedirectUri::parse(uri).unwrap(),
+            mode,
+        }
+    }
+
+    fn check(uri: &str, mode: Option<ResponseMode>, address: &str, expected: Option<&str>) {
+        let callback = catch(uri, mode).holds_address("GET", address);
+        let found = callback
+            .as_ref()
+            .map(|callback| callback.parameters.expose());
+        assert_eq!(found, expected, "{uri} against {address}");
+    }
+
+    #[test]
+    fn only_the_redirect_uri_itself_is_held_back() {
+        let cases = [
+            (
+                "https://app.example.com/cb",
+                "https://app.example.com/cb?code=1",
+                Some("code=1"),
+            ),
+            (
+                "https://app.example.com/cb",
+                "https://app.example.com:443/cb?code=1",
+                Some("code=1"),
+            ),
+            (
+                "https://app.example.com/cb",
+                "https://app.example.com/cb/?code=1",
+                None,
+            ),
+            (
+                "https://app.example.com/cb",
+                "https://app.example.com/callback?code=1",
+                None,
+            ),
+            (
+                "https://app.example.com/cb",
+                "http://app.example.com/cb?code=1",
+                None,
+            ),
+            ("http://127.0.0.1/cb", "http://127.0.0.1:81/cb?code=1", None),
+            (
+                "http://127.0.0.1:80/cb",
+                "http://127.0.0.1/cb?code=1",
+                Some("code=1"),
+            ),
+            (
+                "https://app.example.com",
+                "https://app.example.com/?code=1",
+                Some("code=1"),
+            ),
+            (
+                "https://app.example.com/cb?t=1",
+                "https://app.example.com/cb?t=1&code=1",
+                Some("t=1&code=1"),
+            ),
+            (
+                "https://app.example.com/cb?t=1",
+                "https://app.example.com/cb?code=1",
+                None,
+            ),
+            ("myapp://cb", "myapp://cb?code=1", Some("code=1")),
+            ("myapp://cb", "myapp://other?code=1", None),
+            (
+                "com.example.app:/cb",
+                "com.example.app:/cb#code=1",
+                Some("code=1"),
+            ),
+        ];
+        for (uri, address, expected) in cases {
+            check(uri, None, address, expected);
+        }
+    }
+
+    #[test]
+    fn what_was_asked_for_goes_first() {
+        let uri = "https://app.example.com/cb";
+        let query = Some(ResponseMode::Query);
+        let fragment = Some(ResponseMode::Fragment);
+        check(
+            uri,
+            query,
+            "https://app.example.com/cb?code=1#_=_",
+            Some("code=1"),
+        );
+        check(
+            uri,
+            None,
+            "https://app.example.com/cb?code=1#_=_",
+            Some("code=1"),
+        );
+        check(
+            uri,
+            fragment,
+            "https://app.example.com/cb?x=1#code=1",
+            Some("code=1"),
+        );
+        check(
+            uri,
+            fragment,
+            "https://app.example.com/cb?error=no",
+            Some("error=no"),
+        );
+        check(
+            uri,
+            query,
+            "https://app.example.com/cb#code=1",
+            Some("code=1"),
+        );
+    }
+
+    fn request(id: &str, redirects: u64, url: &str, blocked: bool) -> Json {
+        json!({
+            "context": "tab", "isBlocked": blocked, "navigation": "n", "redirectCount": redirects,
+            "request": {"request": id, "url": url, "method": "GET", "destination": "document"},
+        })
+    }
+
+    #[test]
+    fn a_redirect_to_the_callback_is_held_back_and_the_hops_are_kept() {
+        let mut watch = Watch::new("tab");
+        watch.expect(Some(catch("https://app.example.com/cb", None)));
+        let first = request("1", 0, "https://op.example.com/auth?x=1", false);
+        assert_eq!(
+            watch.take("network.beforeRequestSent", first.clone(), 1),
+            None
+        );
+        let mut response = first;
+        response["response"] = json!({"status": 302, "headers": []});
+        watch.take("network.responseStarted", response, 2);
+        let callback = request("1", 1, "https://app.example.com/cb?code=c", true);
+        let reaction = watch.take("network.beforeRequestSent", callback.clone(), 3);
+        assert_eq!(
+            reaction,
+            Some(("network.failRequest", json!({"request": "1"})))
+        );
+        let mut failed = callback;
+        failed["isBlocked"] = false.into();
+        failed["errorText"] = "net::ERR_FAILED".into();
+        watch.take("network.fetchError", failed, 4);
+
+        assert!(matches!(watch.caught, Some(Caught::Complete(_))));
+        assert_eq!(watch.failed, None);
+        let seen: Vec<_> = watch
+            .hops
+            .iter()
+            .map(|hop| (hop.status, hop.at_ms, hop.error.clone()))
+            .collect();
+        assert_eq!(seen, [(Some(302), 1, None), (None, 3, None)]);
+    }
+
+    #[test]
+    fn a_neighbour_of_the_callback_goes_through() {
+        let mut watch = Watch::default();
+        watch.expect(Some(catch("http://127.0.0.1/cb", None)));
+        let neighbour = request("1", 0, "http://127.0.0.1:8080/cb?code=1", true);
+        let reaction = watch.take("network.beforeRequestSent", neighbour, 1);
+        assert_eq!(
+            reaction,
+            Some(("network.continueRequest", json!({"request": "1"})))
+        );
+        assert_eq!(watch.caught, None);
+    }
+
+    #[test]
+    fn a_redirect_to_an_app_is_seen_in_the_redirect_itself() {
+        let mut watch = Watch::default();
+        watch.expect(Some(catch("myapp://cb", None)));
+        let mut response = request("1", 0, "https://op.example.com/auth", false);
+        response["response"] = json!({
+            "status": 302,
+            "headers": [{"name": "Location", "value": {"type": "string", "value": "myapp://cb?code=c"}}],
+        });
+        watch.take("network.responseStarted", response, 1);
+        assert!(
+            matches!(&watch.caught, Some(Caught::Complete(c)) if c.parameters.expose() == "code=c")
+        );
+    }
+
+    #[test]
+    fn a_document_that_does_not_load_is_a_failure_until_the_next_one() {
+        let mut watch = Watch::new("tab");
+        let mut event = request("1", 0, "https://op.example.com/", false);
+        watch.take("network.beforeRequestSent", event.clone(), 1);
+        event["errorText"] = "net::ERR_CONNECTION_REFUSED".into();
+        watch.take("network.fetchError", event, 2);
+        assert!(watch.failed.is_some());
+        watch.take(
+            "network.beforeRequestSent",
+            request("2", 0, "https://op.example.com/", false),
+            3,
+        );
+        assert_eq!(watch.failed, None);
+    }
+
+    #[test]
+    fn garbage_from_the_browser_is_harmless() {
+        let mut watch = Watch::default();
+        for params in [
+            json!(null),
+            json!({}),
+            json!([1]),
+            json!({"request": {"request": 1}}),
+        ] {
+            for method in EVENTS {
+                assert_eq!(watch.take(method, params.clone(), 0), None);
+            }
+        }
+    }
+}
