@@ -7,6 +7,7 @@
 mod bidi;
 mod driver;
 mod fault;
+pub mod logout;
 pub mod page;
 mod process;
 pub mod script;

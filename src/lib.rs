@@ -31,6 +31,7 @@ pub mod vault;
 
 pub mod browser;
 
+pub mod evidence;
 pub mod store;
 pub mod telemetry;
 
@@ -47,3 +48,5 @@ pub mod api;
 
 // Root: what runs it all.
 pub mod daemon;
+
+pub mod cli;
