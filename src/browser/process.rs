@@ -91,10 +91,9 @@ fn sweep_one(folder: &Path) -> bool {
 /// Kills all processes of `folder`, waits until they are gone, and removes it.
 fn clear(folder: &Path) {
     let end = Instant::now() + DEATH;
-    while strike(folder) > 0 && Instant::now() < end {
+    while strike(folder) + reap_orphans() > 0 && Instant::now() < end {
         pause();
     }
-    reap_orphans();
     while let Err(error) = fs::remove_dir_all(folder) {
         if error.kind() == io::ErrorKind::NotFound {
             break;
@@ -126,16 +125,20 @@ fn strike(folder: &Path) -> usize {
     found.len()
 }
 
-/// Reaps dead processes that came to us as orphans. Children that this process started itself are in its own process
-/// group or lead one, and are left to whoever started them.
-fn reap_orphans() {
+/// Reaps dead processes that came to us as orphans, and says how many there were: one whose threads are still ending
+/// looks dead and cannot be reaped yet. Children that this process started itself are in its own process group or lead
+/// one, and are left to whoever started them.
+fn reap_orphans() -> usize {
     let (us, group) = (getpid().as_raw(), getpgrp().as_raw());
-    let dead = table().into_iter().filter(|(pid, process)| {
-        process.dead && process.parent == us && process.group != group && process.group != *pid
-    });
-    for (pid, _) in dead {
+    let is_orphan = |pid, process: &Process| {
+        process.dead && process.parent == us && process.group != group && process.group != pid
+    };
+    let mut orphans = table();
+    orphans.retain(|&pid, process| is_orphan(pid, process));
+    for &pid in orphans.keys() {
         let _ = waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG));
     }
+    orphans.len()
 }
 
 /// One line of the process table.
