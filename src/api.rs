@@ -17,7 +17,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 
-pub use access::{Access, Right, Token};
+pub use crate::config::Permission as Right;
+pub use access::{Access, Token};
 
 use crate::board::{Board, Refused};
 use crate::clock;

@@ -17,35 +17,23 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 use super::problem::Problem;
-
-/// What a token may do. `admin` may do everything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Right {
-    /// See runs, figures and pages.
-    Read,
-    /// Run a probe now.
-    Run,
-    /// Everything.
-    Admin,
-}
+use crate::config::Permission;
 
 /// A token, known by its hash only.
 #[derive(Debug, Clone)]
 pub struct Token {
     name: String,
     sha256: [u8; 32],
-    may: Vec<Right>,
+    /// `admin` may do everything.
+    may: Vec<Permission>,
 }
 
 impl Token {
     /// `hash` is the SHA-256 of the token in hexadecimal, with or without `sha256:` before it; `None` when it is not.
-    pub fn new(name: impl Into<String>, hash: &str, may: Vec<Right>) -> Option<Self> {
+    pub fn new(name: impl Into<String>, hash: &str, may: Vec<Permission>) -> Option<Self> {
         let hex = hash.strip_prefix("sha256:").unwrap_or(hash);
         if hex.len() != 64 || !hex.is_ascii() {
             return None;
@@ -61,8 +49,8 @@ impl Token {
         })
     }
 
-    fn may(&self, right: Right) -> bool {
-        self.may.contains(&right) || self.may.contains(&Right::Admin)
+    fn may(&self, right: Permission) -> bool {
+        self.may.contains(&right) || self.may.contains(&Permission::Admin)
     }
 }
 
@@ -99,7 +87,14 @@ impl Access {
             return Err(Problem::forbidden("a page of another site asked for this"));
         }
         if !self.tokens.is_empty() {
-            return self.check_token(if reads { Right::Read } else { Right::Run }, headers);
+            return self.check_token(
+                if reads {
+                    Permission::Read
+                } else {
+                    Permission::Run
+                },
+                headers,
+            );
         }
         if !self.loopback {
             return Err(Problem::forbidden(
@@ -114,8 +109,8 @@ impl Access {
         Ok(())
     }
 
-    fn check_token(&self, right: Right, headers: &HeaderMap) -> Result<(), Problem> {
-        let given = token_in(headers, right == Right::Read);
+    fn check_token(&self, right: Permission, headers: &HeaderMap) -> Result<(), Problem> {
+        let given = token_in(headers, right == Permission::Read);
         let given = given.ok_or_else(|| Problem::unauthorized("a bearer token is needed"))?;
         let hash = digest(&SHA256, given.as_bytes());
         // All are compared, in constant time each, so that the time tells nothing.
@@ -204,17 +199,17 @@ mod tests {
     /// SHA-256 of `secret`.
     const HASH: &str = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
 
-    fn access(may: Option<Vec<Right>>, ip: &str) -> Access {
-        let tokens = may.map(|may| Token::new("ci", HASH, may).unwrap());
+    fn access(may: Option<&[Permission]>, ip: &str) -> Access {
+        let tokens = may.map(|may| Token::new("ci", HASH, may.to_vec()).unwrap());
         Access::new(tokens.into_iter().collect()).bound_to(ip.parse().unwrap())
     }
 
-    fn check(access: &Access, method: Method, headers: &[(&str, &str)]) -> u16 {
+    fn check(access: &Access, method: &Method, headers: &[(&str, &str)]) -> u16 {
         let headers = headers
             .iter()
             .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
             .collect();
-        match access.check(&method, "/api/v1/runs", &headers) {
+        match access.check(method, "/api/v1/runs", &headers) {
             Ok(()) => 200,
             Err(problem) => problem.into_response().status().as_u16(),
         }
@@ -230,8 +225,12 @@ mod tests {
             "[::1]:1",
             "app.localhost",
         ] {
-            assert_eq!(check(&open, Method::GET, &[("host", host)]), 200, "{host}");
-            assert_eq!(check(&open, Method::POST, &[("host", host)]), 200, "{host}");
+            assert_eq!(check(&open, &Method::GET, &[("host", host)]), 200, "{host}");
+            assert_eq!(
+                check(&open, &Method::POST, &[("host", host)]),
+                200,
+                "{host}"
+            );
         }
         for host in [
             "rebound.example:8420",
@@ -240,13 +239,13 @@ mod tests {
             "a b",
             "",
         ] {
-            assert_eq!(check(&open, Method::GET, &[("host", host)]), 403, "{host}");
+            assert_eq!(check(&open, &Method::GET, &[("host", host)]), 403, "{host}");
         }
-        assert_eq!(check(&open, Method::GET, &[]), 403);
+        assert_eq!(check(&open, &Method::GET, &[]), 403);
         assert_eq!(
             check(
                 &access(None, "0.0.0.0"),
-                Method::GET,
+                &Method::GET,
                 &[("host", "localhost")]
             ),
             403
@@ -268,12 +267,12 @@ mod tests {
         ];
         for (header, expected) in cases {
             assert_eq!(
-                check(&open, Method::POST, &[host, header]),
+                check(&open, &Method::POST, &[host, header]),
                 expected,
                 "{header:?}"
             );
             assert_eq!(
-                check(&open, Method::GET, &[host, header]),
+                check(&open, &Method::GET, &[host, header]),
                 200,
                 "{header:?}"
             );
@@ -284,34 +283,34 @@ mod tests {
     fn a_token_may_what_it_may() {
         let bearer = ("authorization", "Bearer secret");
         let cases = [
-            (vec![Right::Read], 200, 403),
-            (vec![Right::Run], 403, 200),
-            (vec![Right::Admin], 200, 200),
+            (vec![Permission::Read], 200, 403),
+            (vec![Permission::Run], 403, 200),
+            (vec![Permission::Admin], 200, 200),
         ];
         for (may, get, post) in cases {
-            let access = access(Some(may.clone()), "0.0.0.0");
-            assert_eq!(check(&access, Method::GET, &[bearer]), get, "{may:?}");
-            assert_eq!(check(&access, Method::POST, &[bearer]), post, "{may:?}");
+            let access = access(Some(&may), "0.0.0.0");
+            assert_eq!(check(&access, &Method::GET, &[bearer]), get, "{may:?}");
+            assert_eq!(check(&access, &Method::POST, &[bearer]), post, "{may:?}");
             assert_eq!(
-                check(&access, Method::GET, &[("authorization", "Bearer other")]),
+                check(&access, &Method::GET, &[("authorization", "Bearer other")]),
                 401
             );
-            assert_eq!(check(&access, Method::GET, &[("host", "localhost")]), 401);
+            assert_eq!(check(&access, &Method::GET, &[("host", "localhost")]), 401);
         }
     }
 
     #[test]
     fn basic_with_a_token_reads_only() {
-        let access = access(Some(vec![Right::Admin]), "0.0.0.0");
+        let access = access(Some(&[Permission::Admin]), "0.0.0.0");
         let basic = ("authorization", "Basic YW55Om9uZTpzZWNyZXQ=");
         assert_eq!(
-            check(&access, Method::GET, &[basic]),
+            check(&access, &Method::GET, &[basic]),
             401,
             "the password is what follows the first colon"
         );
         let basic = ("authorization", "Basic YW55OnNlY3JldA==");
-        assert_eq!(check(&access, Method::GET, &[basic]), 200);
-        assert_eq!(check(&access, Method::POST, &[basic]), 401);
+        assert_eq!(check(&access, &Method::GET, &[basic]), 200);
+        assert_eq!(check(&access, &Method::POST, &[basic]), 401);
     }
 
     #[test]
