@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::http;
 use crate::probe::Probe;
 use crate::secret::SecretRef;
 
 use super::layers::Layers;
 use super::report::Report;
 use super::scalar::{Name, Text, text};
-use super::sections::{Api, Browser, Channel, Http, Route, Store, Telemetry, TextOrSecret};
+use super::sections::{Api, Browser, Channel, HttpSettings, Route, Store, Telemetry, TextOrSecret};
 use super::words::nearest;
 use super::yaml::child;
 
@@ -28,7 +29,7 @@ pub struct Daemon {
     pub probes: Vec<Probe>,
     pub store: Store,
     pub browser: Browser,
-    pub http: Http,
+    pub http: http::Settings,
     pub telemetry: Telemetry,
     pub api: Api,
     pub channels: BTreeMap<String, Channel>,
@@ -62,8 +63,8 @@ pub(super) struct DaemonFile {
     store: Store,
     /// The browser that signs in.
     browser: Browser,
-    /// Limits of the requests that probes send by themselves.
-    http: Http,
+    /// How the requests are made that probes send by themselves.
+    http: HttpSettings,
     /// Where figures and traces go.
     telemetry: Telemetry,
     /// Who may use the API.
@@ -84,7 +85,7 @@ impl Default for DaemonFile {
             probes: Vec::new(),
             store: Store::default(),
             browser: Browser::default(),
-            http: Http::default(),
+            http: HttpSettings::default(),
             telemetry: Telemetry::default(),
             api: Api::default(),
             channels: BTreeMap::new(),
@@ -204,8 +205,6 @@ impl DaemonFile {
             true => default_store,
             false => folder.join(store.path),
         };
-        let mut http = self.http;
-        http.ca_file = http.ca_file.map(|path| folder.join(path));
         let mut telemetry = self.telemetry;
         for otlp in telemetry.otlp.iter_mut() {
             anchor_headers(&mut otlp.headers, folder);
@@ -216,7 +215,7 @@ impl DaemonFile {
             probes,
             store,
             browser: self.browser,
-            http,
+            http: self.http.ready(folder),
             telemetry,
             api: self.api,
             channels: anchored(self.channels, folder),

@@ -1,7 +1,7 @@
 //! Texts with a meaning: durations, sizes, addresses, patterns, expressions. Each is one type with one reader; the
 //! schema names it as a `format`, so that a bad one is a fault with a place like any other.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -53,6 +53,7 @@ pub(super) const FORMATS: &[(&str, Reader)] = &[
     (CronPattern::FORMAT, reason::<CronPattern>),
     (TimeZone::FORMAT, reason::<TimeZone>),
     (SocketAddr::FORMAT, reason::<SocketAddr>),
+    (IpAddr::FORMAT, reason::<IpAddr>),
     (MailAddress::FORMAT, reason::<MailAddress>),
     (Name::FORMAT, reason::<Name>),
     (Scope::FORMAT, reason::<Scope>),
@@ -223,6 +224,15 @@ impl Scalar for TimeZone {
                 None => "write a name such as Europe/Berlin or UTC".to_owned(),
             })
         })
+    }
+}
+
+impl Scalar for IpAddr {
+    const FORMAT: &'static str = "ip-address";
+    const EXAMPLES: &'static [&'static str] = &["192.0.2.7", "2001:db8::7"];
+
+    fn read(text: &str) -> Result<Self, Reason> {
+        text.parse().map_err(|_| plain("not an IP address"))
     }
 }
 

@@ -1,17 +1,19 @@
 //! The sections of the daemon file, as they are read and as they are used.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
+use crate::http;
 use crate::secret::SecretRef;
 
 use super::address::{SmtpUrl, WebUrl};
-use super::scalar::{MailAddress, Name, Size, Text, text};
+use super::scalar::{HeaderValue, MailAddress, Name, Size, Text, text};
 
 /// Where runs are kept, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -100,28 +102,43 @@ impl Default for Browser {
     }
 }
 
-/// Limits of the requests that probes send by themselves.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+/// How the requests are made that probes send by themselves.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct Http {
-    /// Larger answers are cut off and judged as too large. 1MiB by default.
-    #[serde(deserialize_with = "size")]
-    #[schemars(with = "Text<Size>")]
-    pub max_body: u64,
-    /// Proxy for all requests; the usual environment variables count when it is left out.
-    #[serde(deserialize_with = "optional_url")]
-    #[schemars(with = "Text<WebUrl>")]
-    pub proxy: Option<Url>,
+#[schemars(rename = "Http")]
+pub(super) struct HttpSettings {
+    /// An answer with a longer body is judged as too large. 1MiB by default.
+    max_body: Option<Text<Size>>,
+    /// Proxy for all requests; `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` of the environment count when it
+    /// is left out.
+    proxy: Option<Text<WebUrl>>,
+    /// Hosts, domains and networks that are reached without `proxy`.
+    no_proxy: Vec<String>,
     /// PEM file of further certificate authorities, for providers with a private one.
-    pub ca_file: Option<PathBuf>,
+    ca_file: Option<PathBuf>,
+    /// `User-Agent` of every request.
+    #[schemars(with = "Text<HeaderValue>")]
+    user_agent: Option<String>,
+    /// Fixed addresses of hosts, instead of asking name resolution.
+    #[schemars(with = "BTreeMap<String, Text<IpAddr>>")]
+    hosts: BTreeMap<String, IpAddr>,
 }
 
-impl Default for Http {
-    fn default() -> Self {
-        Self {
-            max_body: 1 << 20,
-            proxy: None,
-            ca_file: None,
+impl HttpSettings {
+    /// As the HTTP module takes them; relative paths are taken from `folder`.
+    pub(super) fn ready(self, folder: &Path) -> http::Settings {
+        let usual = http::Settings::default();
+        http::Settings {
+            max_body_bytes: self
+                .max_body
+                .map_or(usual.max_body_bytes, |Text(Size(bytes))| {
+                    usize::try_from(bytes).unwrap_or(usize::MAX)
+                }),
+            proxy: self.proxy.map(|Text(WebUrl(url))| url),
+            no_proxy: self.no_proxy,
+            ca_file: self.ca_file.map(|path| folder.join(path)),
+            user_agent: self.user_agent.unwrap_or(usual.user_agent),
+            hosts: self.hosts,
         }
     }
 }
