@@ -35,8 +35,6 @@ pub mod store;
 pub mod telemetry;
 
 // Doing: edges and words put to work.
-pub mod config;
-
 pub mod journey;
 
 pub mod pipeline;
@@ -44,6 +42,8 @@ pub mod pipeline;
 pub mod board;
 
 pub mod api;
+
+pub mod config;
 
 // Root: what runs it all.
 pub mod daemon;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::api::Access;
 use crate::http;
 use crate::probe::Probe;
 use crate::secret::SecretRef;
@@ -15,7 +16,9 @@ use crate::secret::SecretRef;
 use super::layers::Layers;
 use super::report::Report;
 use super::scalar::{Name, Text, text};
-use super::sections::{Api, Browser, Channel, HttpSettings, Route, Store, Telemetry, TextOrSecret};
+use super::sections::{
+    ApiSettings, Browser, Channel, HttpSettings, Route, Store, Telemetry, TextOrSecret,
+};
 use super::words::nearest;
 use super::yaml::child;
 
@@ -31,7 +34,8 @@ pub struct Daemon {
     pub browser: Browser,
     pub http: http::Settings,
     pub telemetry: Telemetry,
-    pub api: Api,
+    /// Who may use the API.
+    pub access: Access,
     pub channels: BTreeMap<String, Channel>,
     pub routes: Vec<Route>,
     /// The file that was named.
@@ -68,7 +72,7 @@ pub(super) struct DaemonFile {
     /// Where figures and traces go.
     telemetry: Telemetry,
     /// Who may use the API.
-    api: Api,
+    api: ApiSettings,
     /// Where notices can go, by a name of your own.
     #[schemars(extend("propertyNames" = {"format": "name"}))]
     channels: BTreeMap<String, Channel>,
@@ -87,7 +91,7 @@ impl Default for DaemonFile {
             browser: Browser::default(),
             http: HttpSettings::default(),
             telemetry: Telemetry::default(),
-            api: Api::default(),
+            api: ApiSettings::default(),
             channels: BTreeMap::new(),
             routes: Vec::new(),
         }
@@ -131,7 +135,7 @@ impl DaemonFile {
         }
         let mut names = BTreeSet::new();
         for (index, token) in self.api.tokens.iter().enumerate() {
-            if !names.insert(&token.name) {
+            if !names.insert(&token.name.0.0) {
                 let place = layers.below("api", &format!("tokens/{index}/name"));
                 report.value(&place, "a second token has this name", "");
             }
@@ -217,7 +221,7 @@ impl DaemonFile {
             browser: self.browser,
             http: self.http.ready(folder),
             telemetry,
-            api: self.api,
+            access: self.api.access(),
             channels: anchored(self.channels, folder),
             routes: self.routes.into_iter().flatten().collect(),
             source: PathBuf::new(),

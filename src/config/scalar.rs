@@ -12,6 +12,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
+use crate::api::Token;
 use crate::expression::{self, ExpressionError};
 use crate::probe::{Expectation, RedirectUri};
 
@@ -57,6 +58,7 @@ pub(super) const FORMATS: &[(&str, Reader)] = &[
     (MailAddress::FORMAT, reason::<MailAddress>),
     (Name::FORMAT, reason::<Name>),
     (Scope::FORMAT, reason::<Scope>),
+    (TokenHash::FORMAT, reason::<TokenHash>),
     (HeaderName::FORMAT, reason::<HeaderName>),
     (HeaderValue::FORMAT, reason::<HeaderValue>),
 ];
@@ -166,9 +168,10 @@ impl Scalar for Expectation {
         match expression::compile(text) {
             Ok(_) => Ok(Self(text.to_owned())),
             Err(error) => {
-                let near = match &error {
-                    ExpressionError::UnknownVariable(name) => nearest(name, expression::VARIABLES),
-                    _ => None,
+                let near = if let ExpressionError::UnknownVariable(name) = &error {
+                    nearest(name, expression::VARIABLES)
+                } else {
+                    None
                 };
                 Err(Reason {
                     message: error.to_string(),
@@ -288,6 +291,24 @@ impl Scalar for Name {
         }
         Err(plain("not a name")
             .helped("a letter or digit, then letters, digits, `-`, `_` and `.`, at most 64 in all"))
+    }
+}
+
+/// The hash that a bearer token of the API is known by.
+#[derive(Debug, Clone)]
+pub(super) struct TokenHash(pub(super) String);
+
+impl Scalar for TokenHash {
+    const FORMAT: &'static str = "token-hash";
+    const EXAMPLES: &'static [&'static str] =
+        &["sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"];
+
+    fn read(text: &str) -> Result<Self, Reason> {
+        match Token::new("", text, Vec::new()) {
+            Some(_) => Ok(Self(text.to_owned())),
+            None => Err(plain("not the SHA-256 of a token in hexadecimal")
+                .helped("print it with: printf %s \"$TOKEN\" | sha256sum")),
+        }
     }
 }
 
