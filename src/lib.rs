@@ -36,8 +36,6 @@ pub mod store;
 pub mod telemetry;
 
 // Doing: edges and words put to work.
-pub mod config;
-
 pub mod journey;
 
 pub mod pipeline;
@@ -45,6 +43,8 @@ pub mod pipeline;
 pub mod board;
 
 pub mod api;
+
+pub mod config;
 
 // Root: what runs it all.
 pub mod daemon;
