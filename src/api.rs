@@ -17,8 +17,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 
-pub use crate::config::Permission as Right;
-pub use access::{Access, Token};
+pub use access::{Access, Right, Token};
 
 use crate::board::{Board, Refused};
 use crate::clock;

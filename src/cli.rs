@@ -2,7 +2,6 @@
 
 mod check;
 mod demo;
-mod parts;
 mod report;
 mod serve;
 

@@ -17,23 +17,35 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 use super::problem::Problem;
-use crate::config::Permission;
+
+/// What a token may do. `admin` may do everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Right {
+    /// See runs, figures and pages.
+    Read,
+    /// Run a probe now.
+    Run,
+    /// Everything.
+    Admin,
+}
 
 /// A token, known by its hash only.
 #[derive(Debug, Clone)]
 pub struct Token {
     name: String,
     sha256: [u8; 32],
-    /// `admin` may do everything.
-    may: Vec<Permission>,
+    may: Vec<Right>,
 }
 
 impl Token {
     /// `hash` is the SHA-256 of the token in hexadecimal, with or without `sha256:` before it; `None` when it is not.
-    pub fn new(name: impl Into<String>, hash: &str, may: Vec<Permission>) -> Option<Self> {
+    pub fn new(name: impl Into<String>, hash: &str, may: Vec<Right>) -> Option<Self> {
         let hex = hash.strip_prefix("sha256:").unwrap_or(hash);
         if hex.len() != 64 || !hex.is_ascii() {
             return None;
@@ -49,8 +61,8 @@ impl Token {
         })
     }
 
-    fn may(&self, right: Permission) -> bool {
-        self.may.contains(&right) || self.may.contains(&Permission::Admin)
+    fn may(&self, right: Right) -> bool {
+        self.may.contains(&right) || self.may.contains(&Right::Admin)
     }
 }
 
@@ -87,14 +99,7 @@ impl Access {
             return Err(Problem::forbidden("a page of another site asked for this"));
         }
         if !self.tokens.is_empty() {
-            return self.check_token(
-                if reads {
-                    Permission::Read
-                } else {
-                    Permission::Run
-                },
-                headers,
-            );
+            return self.check_token(if reads { Right::Read } else { Right::Run }, headers);
         }
         if !self.loopback {
             return Err(Problem::forbidden(
@@ -109,8 +114,8 @@ impl Access {
         Ok(())
     }
 
-    fn check_token(&self, right: Permission, headers: &HeaderMap) -> Result<(), Problem> {
-        let given = token_in(headers, right == Permission::Read);
+    fn check_token(&self, right: Right, headers: &HeaderMap) -> Result<(), Problem> {
+        let given = token_in(headers, right == Right::Read);
         let given = given.ok_or_else(|| Problem::unauthorized("a bearer token is needed"))?;
         let hash = digest(&SHA256, given.as_bytes());
         // All are compared, in constant time each, so that the time tells nothing.
@@ -199,7 +204,7 @@ mod tests {
     /// SHA-256 of `secret`.
     const HASH: &str = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
 
-    fn access(may: Option<&[Permission]>, ip: &str) -> Access {
+    fn access(may: Option<&[Right]>, ip: &str) -> Access {
         let tokens = may.map(|may| Token::new("ci", HASH, may.to_vec()).unwrap());
         Access::new(tokens.into_iter().collect()).bound_to(ip.parse().unwrap())
     }
@@ -283,9 +288,9 @@ mod tests {
     fn a_token_may_what_it_may() {
         let bearer = ("authorization", "Bearer secret");
         let cases = [
-            (vec![Permission::Read], 200, 403),
-            (vec![Permission::Run], 403, 200),
-            (vec![Permission::Admin], 200, 200),
+            (vec![Right::Read], 200, 403),
+            (vec![Right::Run], 403, 200),
+            (vec![Right::Admin], 200, 200),
         ];
         for (may, get, post) in cases {
             let access = access(Some(&may), "0.0.0.0");
@@ -301,7 +306,7 @@ mod tests {
 
     #[test]
     fn basic_with_a_token_reads_only() {
-        let access = access(Some(&[Permission::Admin]), "0.0.0.0");
+        let access = access(Some(&[Right::Admin]), "0.0.0.0");
         let basic = ("authorization", "Basic YW55Om9uZTpzZWNyZXQ=");
         assert_eq!(
             check(&access, &Method::GET, &[basic]),

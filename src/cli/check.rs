@@ -10,7 +10,7 @@ use futures::StreamExt;
 use futures::stream;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Exit, Format, parts, report};
+use super::{Exit, Format, report};
 use crate::config::Daemon;
 use crate::evidence::Folder;
 use crate::journey::Tools;
@@ -36,9 +36,9 @@ pub(crate) async fn run(daemon: Daemon, args: Args) -> anyhow::Result<Exit> {
         return Ok(Exit::Usage);
     };
     let bar = progress_bar();
-    let tools = parts::tools(&daemon, watcher(bar.clone()))?;
+    let tools = Tools::new(&daemon.http, daemon.browser.clone(), watcher(bar.clone()))?;
     let folder = Folder::for_commands(&daemon.store.path);
-    let pace = daemon.browser.max_sessions.max(1) as usize;
+    let pace = daemon.browser.max_sessions.max(1);
     let runs: Vec<Vec<Run>> = stream::iter(&probes)
         .map(|probe| repeat(probe, args.repeat, &daemon.location, &tools, &folder))
         .buffered(pace)

@@ -8,7 +8,7 @@ use futures::FutureExt;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Exit, parts};
+use super::Exit;
 use crate::config::Daemon;
 use crate::daemon::{self, Runner};
 use crate::evidence::Folder;
@@ -36,10 +36,10 @@ pub(crate) async fn serve(
     seen: impl Fn(&Run) + Send + Sync + 'static,
     stop: impl Future<Output = ()> + Send,
 ) -> anyhow::Result<()> {
-    let tools = parts::tools(&config, Arc::new(|_, _| ()))?;
+    let tools = Tools::new(&config.http, config.browser.clone(), Arc::new(|_, _| ()))?;
     let telemetry = Arc::new(Telemetry::new(&config.location)?);
     let settings = daemon::Settings {
-        access: parts::access(&config)?,
+        access: config.access.clone(),
         keep_runs: config.store.keep.runs,
         keep_evidence: config.store.keep.evidence,
         grace: GRACE,

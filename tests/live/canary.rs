@@ -44,14 +44,22 @@ impl Ended {
         let run = self.run();
         let word = |value: &Value| value.as_str().unwrap_or("-").to_owned();
         let verdict = &run["verdict"];
-        format!("{} {} {}", word(&run["outcome"]), word(&verdict["stage"]), word(&verdict["class"]))
+        format!(
+            "{} {} {}",
+            word(&run["outcome"]),
+            word(&verdict["stage"]),
+            word(&verdict["class"])
+        )
     }
 
     /// Stages of the only run, in order.
     pub fn stages(&self) -> Vec<String> {
         let run = self.run();
         let steps = run["steps"].as_array().expect("a list of steps");
-        steps.iter().map(|step| step["stage"].as_str().unwrap_or_default().to_owned()).collect()
+        steps
+            .iter()
+            .map(|step| step["stage"].as_str().unwrap_or_default().to_owned())
+            .collect()
     }
 }
 
@@ -63,8 +71,15 @@ impl Canary {
 
     /// The same with more lines in the daemon file; a `browser:` section among them replaces the usual one.
     pub fn with_daemon(probe: &str, more: &str) -> Self {
-        let canary = Self { folder: tempfile::tempdir().expect("a temporary folder"), variables: Vec::new() };
-        let browser = if more.contains("browser:") { String::new() } else { browser_section() };
+        let canary = Self {
+            folder: tempfile::tempdir().expect("a temporary folder"),
+            variables: Vec::new(),
+        };
+        let browser = if more.contains("browser:") {
+            String::new()
+        } else {
+            browser_section()
+        };
         let store = canary.path("store");
         let daemon = format!(
             "version: 1\nlocation: here\nlisten: 127.0.0.1:0\nprobes: [probe.yaml]\nstore: {{path: {}}}\n{browser}{more}",
@@ -92,16 +107,26 @@ impl Canary {
     /// A command of the binary under test, with the daemon file named and nothing started yet.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_authcanary"));
-        command.arg("-c").arg(self.path("authcanary.yaml")).args(arguments);
+        command
+            .arg("-c")
+            .arg(self.path("authcanary.yaml"))
+            .args(arguments);
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
         command
     }
 
     /// Runs a command to its end.
     pub async fn run(&self, arguments: &[&str]) -> Ended {
         let output = timeout(PATIENCE, self.command(arguments).output());
-        let output = output.await.expect("the command ends in time").expect("the command starts");
+        let output = output
+            .await
+            .expect("the command ends in time")
+            .expect("the command starts");
         Ended {
             code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

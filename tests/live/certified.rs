@@ -34,11 +34,19 @@ impl Certified {
             .spawn()
             .expect("node starts");
         let mut lines = BufReader::new(process.stdout.take().expect("stdout is piped")).lines();
-        let first = timeout(Duration::from_secs(60), lines.next_line()).await.expect("the provider starts in time");
-        let line = first.expect("a line").expect("the provider says where it is; is `npm ci` done?");
+        let first = timeout(Duration::from_secs(60), lines.next_line())
+            .await
+            .expect("the provider starts in time");
+        let line = first
+            .expect("a line")
+            .expect("the provider says where it is; is `npm ci` done?");
         let ready: Value = serde_json::from_str(&line).expect("the first line is JSON");
         let issuer = ready["issuer"].as_str().expect("an issuer").to_owned();
-        Self { issuer, process, lines }
+        Self {
+            issuer,
+            process,
+            lines,
+        }
     }
 
     /// With its usual clients, account and pages.
