@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::api::Access;
+use crate::browser;
 use crate::http;
 use crate::probe::Probe;
 use crate::secret::SecretRef;
@@ -16,9 +17,7 @@ use crate::secret::SecretRef;
 use super::layers::Layers;
 use super::report::Report;
 use super::scalar::{Name, Text, text};
-use super::sections::{
-    ApiSettings, Browser, Channel, HttpSettings, Route, Store, Telemetry, TextOrSecret,
-};
+use super::sections::{ApiSettings, Channel, HttpSettings, Route, Store, Telemetry, TextOrSecret};
 use super::words::nearest;
 use super::yaml::child;
 
@@ -31,7 +30,7 @@ pub struct Daemon {
     pub listen: SocketAddr,
     pub probes: Vec<Probe>,
     pub store: Store,
-    pub browser: Browser,
+    pub browser: browser::Settings,
     pub http: http::Settings,
     pub telemetry: Telemetry,
     /// Who may use the API.
@@ -66,7 +65,7 @@ pub(super) struct DaemonFile {
     /// Where runs are kept, and for how long.
     store: Store,
     /// The browser that signs in.
-    browser: Browser,
+    browser: browser::Settings,
     /// How the requests are made that probes send by themselves.
     http: HttpSettings,
     /// Where figures and traces go.
@@ -88,7 +87,7 @@ impl Default for DaemonFile {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8420)),
             probes: Vec::new(),
             store: Store::default(),
-            browser: Browser::default(),
+            browser: browser::Settings::default(),
             http: HttpSettings::default(),
             telemetry: Telemetry::default(),
             api: ApiSettings::default(),

@@ -70,42 +70,6 @@ impl Default for Keep {
     }
 }
 
-/// The browser that signs in.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct Browser {
-    /// WebDriver program to start: `chromedriver` or `geckodriver`, by name or path. With `url` it says which browser
-    /// to ask for, and nothing is started.
-    #[schemars(length(min = 1))]
-    pub driver: String,
-    /// A running WebDriver or Selenium Grid to use instead of an own driver.
-    #[serde(deserialize_with = "optional_url")]
-    #[schemars(with = "Text<WebUrl>")]
-    pub url: Option<Url>,
-    /// Browser program, where the driver does not find it by itself.
-    pub binary: Option<PathBuf>,
-    /// Browsers at work at the same time; each takes a few hundred MiB. 2 by default.
-    #[schemars(range(min = 1, max = 64))]
-    pub max_sessions: usize,
-    /// Further arguments for the browser.
-    pub args: Vec<String>,
-    /// Without a window; switch off to watch a probe at work. True by default.
-    pub headless: bool,
-}
-
-impl Default for Browser {
-    fn default() -> Self {
-        Self {
-            driver: "chromedriver".to_owned(),
-            url: None,
-            binary: None,
-            max_sessions: 2,
-            args: Vec::new(),
-            headless: true,
-        }
-    }
-}
-
 /// How the requests are made that probes send by themselves.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -330,8 +294,4 @@ fn web_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> 
 
 fn smtp_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
     text::<_, SmtpUrl>(deserializer).map(|SmtpUrl(url)| url)
-}
-
-fn optional_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
-    web_url(deserializer).map(Some)
 }
