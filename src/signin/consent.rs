@@ -75,6 +75,15 @@ pub(super) fn unknown(page: &Reading, past: &Past) -> Halt {
         let detail = format!("the sign-in was sent, and no redirect followed{said}");
         return Halt::new(Stage::Callback, Class::CallbackNotReached, detail);
     }
+    // "Loading…" and the like.
+    let waits = page.fields.is_empty() && page.buttons.is_empty() && page.text.chars().count() < 60;
+    if waits && page.status.is_none_or(|status| status < 400) {
+        let detail = format!(
+            "the page did not get beyond \"{}\"",
+            stops::clip(&page.text)
+        );
+        return Halt::new(stage_now(past), Class::NavigationTimeout, detail);
+    }
     Halt::new(
         stage_now(past),
         Class::UnexpectedPage,
