@@ -125,6 +125,8 @@ def main():
     parser.add_argument("--journeys", type=int, default=20)
     parser.add_argument("--only", choices=["playwright", "authcanary"])
     options = parser.parse_args()
+    if os.getloadavg()[0] > 0.5:
+        print(f"this machine is busy (load {os.getloadavg()[0]:.1f}): take wall figures with care", file=sys.stderr)
     sides = [side for side in (playwright, authcanary) if options.only in (None, side.__name__)]
 
     rows = {side.__name__: [] for side in sides}

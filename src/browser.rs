@@ -7,6 +7,7 @@
 mod bidi;
 mod driver;
 mod fault;
+pub mod logout;
 pub mod page;
 mod process;
 pub mod script;
@@ -41,8 +42,10 @@ const WAKE: Duration = Duration::from_secs(8);
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// The WebDriver to start: `chromedriver`, `geckodriver`, or the path of one.
+    #[schemars(length(min = 1))]
     pub driver: String,
     /// Address of a running WebDriver or Selenium Grid to use instead.
+    #[schemars(extend("format" = "web-address"))]
     pub url: Option<Url>,
     /// Browsers that may run at the same time; each takes a few hundred MiB.
     #[schemars(range(min = 1))]

@@ -26,6 +26,6 @@ pub use fault::{Fault, Faults};
 pub use read::{default_file, load};
 pub use schema::{FileKind, schema};
 pub use sections::{
-    Api, ApiToken, Browser, Channel, Email, Http, Keep, OneOrMany, Otlp, OtlpProtocol, Pagerduty,
-    Permission, Route, Slack, Store, Telemetry, TextOrSecret, Webhook,
+    Channel, Email, Keep, OneOrMany, Otlp, OtlpProtocol, Pagerduty, Route, Slack, Store, Telemetry,
+    TextOrSecret, Webhook,
 };

@@ -197,13 +197,15 @@ fn parts(entry: &IdedEntryExpr) -> Vec<&IdedExpr> {
     }
 }
 
-/// How deep brackets and leading signs nest. The parser follows each by recursion.
+/// How deep brackets and leading signs nest, never too low. The parser follows each by recursion. A bracket in a string
+/// or a comment closes nothing, so where there may be one, none is taken to close.
 fn depth(text: &str) -> usize {
+    let hides = text.contains(['"', '\'']) || text.contains("//");
     let (mut open, mut signs, mut deepest) = (0_usize, 0_usize, 0_usize);
     for c in text.chars().filter(|c| !c.is_whitespace()) {
         match c {
             '(' | '[' | '{' => open += 1,
-            ')' | ']' | '}' => open = open.saturating_sub(1),
+            ')' | ']' | '}' if !hides => open = open.saturating_sub(1),
             _ => {}
         }
         signs = if matches!(c, '!' | '-') { signs + 1 } else { 0 };

@@ -31,11 +31,11 @@ pub mod vault;
 
 pub mod browser;
 
+pub mod evidence;
 pub mod store;
 pub mod telemetry;
 
 // Doing: edges and words put to work.
-pub mod config;
 pub mod journey;
 
 pub mod pipeline;
@@ -44,5 +44,9 @@ pub mod board;
 
 pub mod api;
 
+pub mod config;
+
 // Root: what runs it all.
 pub mod daemon;
+
+pub mod cli;

@@ -1,20 +1,24 @@
 //! From a due probe to a finished record. Does not care where the journey ran.
 
+use std::panic::AssertUnwindSafe;
+
+use futures::FutureExt;
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::clock;
 use crate::journey::{self, Tools};
 use crate::probe::Probe;
-use crate::run::{RUN_VERSION, Run, RunId};
-use crate::taxonomy::Outcome;
+use crate::run::{Fault, Finding, RUN_VERSION, Run, RunId, Stop, Walk};
+use crate::taxonomy::{Class, Outcome, Stage};
+use crate::verdict;
 
 /// A new run id, sorted by time.
 pub fn new_run_id() -> RunId {
     RunId(Uuid::now_v7())
 }
 
-/// Walks the journey, judges it, and gives the record.
+/// Walks the journey, judges what stopped it, and gives the record. A panic on the way is a fault of ours like any other.
 pub async fn execute(
     probe: &Probe,
     id: RunId,
@@ -23,7 +27,16 @@ pub async fn execute(
     tools: &Tools,
 ) -> Run {
     let started_at = clock::now();
-    let walk = journey::run(probe, tools).await;
+    let walk = AssertUnwindSafe(journey::run(probe, tools))
+        .catch_unwind()
+        .await;
+    let walk = walk.unwrap_or_else(|_| broken());
+    let verdict = walk.stop.as_ref().map(verdict::judge);
+    let outcome = match &verdict {
+        Some(verdict) => verdict.class.outcome(),
+        None if walk.warnings.is_empty() => Outcome::Ok,
+        None => Outcome::Degraded,
+    };
     Run {
         version: RUN_VERSION,
         id,
@@ -35,10 +48,25 @@ pub async fn execute(
         started_at,
         duration_ms: u64::try_from(clock::now().duration_since(started_at).as_millis())
             .unwrap_or(0),
-        outcome: Outcome::Ok,
-        verdict: None,
+        outcome,
+        verdict,
         steps: walk.steps,
         warnings: walk.warnings,
         evidence: Some(walk.evidence),
+    }
+}
+
+/// What is left of a journey that panicked. The panic itself is in the log.
+fn broken() -> Walk {
+    let finding = Finding::new(
+        Class::Internal,
+        "this program failed on the way; its log has the place",
+    );
+    Walk {
+        stop: Some(Stop {
+            stage: Stage::Monitor,
+            fault: Fault::Monitor(finding),
+        }),
+        ..Walk::default()
     }
 }

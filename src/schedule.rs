@@ -60,12 +60,6 @@ pub fn replan(
     }
 }
 
-/// Why `pattern` is no cron pattern, in one line.
-pub fn check_pattern(pattern: &str) -> Result<(), String> {
-    let cron: Result<Cron, _> = pattern.parse();
-    cron.map(drop).map_err(|error| error.to_string())
-}
-
 /// Starts lie at `phase + n * period` since the epoch.
 fn next_in_phase(probe: &ProbeId, period: Duration, now: Timestamp) -> Timestamp {
     let period = i64::try_from(period.as_millis()).unwrap_or(i64::MAX).max(1);

@@ -11,3 +11,6 @@ mod words;
 pub use decide::{Act, Move, Past, What, decide, overdue};
 pub use reading::{Button, ButtonKind, Field, Group, Reading};
 pub use stops::Halt;
+
+#[cfg(test)]
+mod tests;

@@ -204,17 +204,17 @@ mod tests {
     /// SHA-256 of `secret`.
     const HASH: &str = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
 
-    fn access(may: Option<Vec<Right>>, ip: &str) -> Access {
-        let tokens = may.map(|may| Token::new("ci", HASH, may).unwrap());
+    fn access(may: Option<&[Right]>, ip: &str) -> Access {
+        let tokens = may.map(|may| Token::new("ci", HASH, may.to_vec()).unwrap());
         Access::new(tokens.into_iter().collect()).bound_to(ip.parse().unwrap())
     }
 
-    fn check(access: &Access, method: Method, headers: &[(&str, &str)]) -> u16 {
+    fn check(access: &Access, method: &Method, headers: &[(&str, &str)]) -> u16 {
         let headers = headers
             .iter()
             .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
             .collect();
-        match access.check(&method, "/api/v1/runs", &headers) {
+        match access.check(method, "/api/v1/runs", &headers) {
             Ok(()) => 200,
             Err(problem) => problem.into_response().status().as_u16(),
         }
@@ -230,8 +230,12 @@ mod tests {
             "[::1]:1",
             "app.localhost",
         ] {
-            assert_eq!(check(&open, Method::GET, &[("host", host)]), 200, "{host}");
-            assert_eq!(check(&open, Method::POST, &[("host", host)]), 200, "{host}");
+            assert_eq!(check(&open, &Method::GET, &[("host", host)]), 200, "{host}");
+            assert_eq!(
+                check(&open, &Method::POST, &[("host", host)]),
+                200,
+                "{host}"
+            );
         }
         for host in [
             "rebound.example:8420",
@@ -240,13 +244,13 @@ mod tests {
             "a b",
             "",
         ] {
-            assert_eq!(check(&open, Method::GET, &[("host", host)]), 403, "{host}");
+            assert_eq!(check(&open, &Method::GET, &[("host", host)]), 403, "{host}");
         }
-        assert_eq!(check(&open, Method::GET, &[]), 403);
+        assert_eq!(check(&open, &Method::GET, &[]), 403);
         assert_eq!(
             check(
                 &access(None, "0.0.0.0"),
-                Method::GET,
+                &Method::GET,
                 &[("host", "localhost")]
             ),
             403
@@ -268,12 +272,12 @@ mod tests {
         ];
         for (header, expected) in cases {
             assert_eq!(
-                check(&open, Method::POST, &[host, header]),
+                check(&open, &Method::POST, &[host, header]),
                 expected,
                 "{header:?}"
             );
             assert_eq!(
-                check(&open, Method::GET, &[host, header]),
+                check(&open, &Method::GET, &[host, header]),
                 200,
                 "{header:?}"
             );
@@ -289,29 +293,29 @@ mod tests {
             (vec![Right::Admin], 200, 200),
         ];
         for (may, get, post) in cases {
-            let access = access(Some(may.clone()), "0.0.0.0");
-            assert_eq!(check(&access, Method::GET, &[bearer]), get, "{may:?}");
-            assert_eq!(check(&access, Method::POST, &[bearer]), post, "{may:?}");
+            let access = access(Some(&may), "0.0.0.0");
+            assert_eq!(check(&access, &Method::GET, &[bearer]), get, "{may:?}");
+            assert_eq!(check(&access, &Method::POST, &[bearer]), post, "{may:?}");
             assert_eq!(
-                check(&access, Method::GET, &[("authorization", "Bearer other")]),
+                check(&access, &Method::GET, &[("authorization", "Bearer other")]),
                 401
             );
-            assert_eq!(check(&access, Method::GET, &[("host", "localhost")]), 401);
+            assert_eq!(check(&access, &Method::GET, &[("host", "localhost")]), 401);
         }
     }
 
     #[test]
     fn basic_with_a_token_reads_only() {
-        let access = access(Some(vec![Right::Admin]), "0.0.0.0");
+        let access = access(Some(&[Right::Admin]), "0.0.0.0");
         let basic = ("authorization", "Basic YW55Om9uZTpzZWNyZXQ=");
         assert_eq!(
-            check(&access, Method::GET, &[basic]),
+            check(&access, &Method::GET, &[basic]),
             401,
             "the password is what follows the first colon"
         );
         let basic = ("authorization", "Basic YW55OnNlY3JldA==");
-        assert_eq!(check(&access, Method::GET, &[basic]), 200);
-        assert_eq!(check(&access, Method::POST, &[basic]), 401);
+        assert_eq!(check(&access, &Method::GET, &[basic]), 200);
+        assert_eq!(check(&access, &Method::POST, &[basic]), 401);
     }
 
     #[test]

@@ -58,7 +58,7 @@ async function act({ act, fills, fields = [], ticks, press, enter, dry }) {
   const first = touched.find(Boolean);
   if (!first || touched.some((element) => !element?.isConnected)) return { gone: true };
   Object.assign(notes, {
-    act, started: 0, leaving: false, submitted: false, withheld: false, signature: '', actDocument: first.ownerDocument,
+    act, started: 0, leaving: false, submitted: false, withheld: false, dialogs: [], signature: '', actDocument: first.ownerDocument,
   });
   const view = first.ownerDocument.defaultView;
   view.removeEventListener('submit', withholdBareForms);

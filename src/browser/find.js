@@ -31,7 +31,7 @@ function matchesOf({ css, xpath, text }) {
 // From here on, what the page shows is compared with what it shows now.
 function markAct(act, element) {
   Object.assign(notes, {
-    act, started: 0, leaving: false, submitted: false, withheld: false, actDocument: element.ownerDocument,
+    act, started: 0, leaving: false, submitted: false, withheld: false, dialogs: [], actDocument: element.ownerDocument,
     signature: digest(signatureOf(readPage())),
   });
 }

@@ -4,11 +4,13 @@ const KEY = '__authcanary';
 const notes = window[KEY] || (() => {
   const fresh = {
     elements: [], started: 0, open: 0, leaving: false, submitted: false, withheld: false, changed: performance.now(),
-    watched: new WeakSet(), act: 0, signature: '', actDocument: null,
+    watched: new WeakSet(), act: 0, signature: '', actDocument: null, dialogs: [],
   };
   Object.defineProperty(window, KEY, { value: fresh, enumerable: false, configurable: true });
   addEventListener('beforeunload', () => { fresh.leaving = true; });
   addEventListener('pagehide', () => { fresh.leaving = true; });
+  // A message box would stop the page, and its text would be lost with it.
+  window.alert = (text) => { fresh.dialogs.push(String(text)); fresh.changed = performance.now(); };
   try { watchRequests(window, fresh); } catch { /* a page may freeze its globals; then only navigations are seen */ }
   return fresh;
 })();

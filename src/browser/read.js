@@ -130,7 +130,7 @@ function readPage() {
   const groups = [];
   const fields = readFields(all, groups);
   const buttons = readButtons(all, groups);
-  const alerts = readAlerts(all);
+  const alerts = [...notes.dialogs.map((text) => squeeze(text, 400)), ...readAlerts(all)];
   const timing = performance.getEntriesByType('navigation')[0];
   const code = document.querySelector('#main-frame-error .error-code,.error-code');
   return {

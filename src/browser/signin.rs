@@ -182,6 +182,7 @@ impl<'a> Walker<'a> {
                     None => (reading, other),
                 },
             };
+            tracing::debug!(page.title = %reading.title, page.fresh = reading.fresh, next = ?next, "read a page");
             let done = match next {
                 Move::Stop(stop) => return halt(stop),
                 Move::Act(act) if hands => self.act(&reading, &act).await,

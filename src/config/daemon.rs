@@ -8,13 +8,16 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::api::Access;
+use crate::browser;
+use crate::http;
 use crate::probe::Probe;
 use crate::secret::SecretRef;
 
 use super::layers::Layers;
 use super::report::Report;
 use super::scalar::{Name, Text, text};
-use super::sections::{Api, Browser, Channel, Http, Route, Store, Telemetry, TextOrSecret};
+use super::sections::{ApiSettings, Channel, HttpSettings, Route, Store, Telemetry, TextOrSecret};
 use super::words::nearest;
 use super::yaml::child;
 
@@ -27,10 +30,11 @@ pub struct Daemon {
     pub listen: SocketAddr,
     pub probes: Vec<Probe>,
     pub store: Store,
-    pub browser: Browser,
-    pub http: Http,
+    pub browser: browser::Settings,
+    pub http: http::Settings,
     pub telemetry: Telemetry,
-    pub api: Api,
+    /// Who may use the API.
+    pub access: Access,
     pub channels: BTreeMap<String, Channel>,
     pub routes: Vec<Route>,
     /// The file that was named.
@@ -61,13 +65,13 @@ pub(super) struct DaemonFile {
     /// Where runs are kept, and for how long.
     store: Store,
     /// The browser that signs in.
-    browser: Browser,
-    /// Limits of the requests that probes send by themselves.
-    http: Http,
+    browser: browser::Settings,
+    /// How the requests are made that probes send by themselves.
+    http: HttpSettings,
     /// Where figures and traces go.
     telemetry: Telemetry,
     /// Who may use the API.
-    api: Api,
+    api: ApiSettings,
     /// Where notices can go, by a name of your own.
     #[schemars(extend("propertyNames" = {"format": "name"}))]
     channels: BTreeMap<String, Channel>,
@@ -83,10 +87,10 @@ impl Default for DaemonFile {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8420)),
             probes: Vec::new(),
             store: Store::default(),
-            browser: Browser::default(),
-            http: Http::default(),
+            browser: browser::Settings::default(),
+            http: HttpSettings::default(),
             telemetry: Telemetry::default(),
-            api: Api::default(),
+            api: ApiSettings::default(),
             channels: BTreeMap::new(),
             routes: Vec::new(),
         }
@@ -130,7 +134,7 @@ impl DaemonFile {
         }
         let mut names = BTreeSet::new();
         for (index, token) in self.api.tokens.iter().enumerate() {
-            if !names.insert(&token.name) {
+            if !names.insert(&token.name.0.0) {
                 let place = layers.below("api", &format!("tokens/{index}/name"));
                 report.value(&place, "a second token has this name", "");
             }
@@ -204,8 +208,6 @@ impl DaemonFile {
             true => default_store,
             false => folder.join(store.path),
         };
-        let mut http = self.http;
-        http.ca_file = http.ca_file.map(|path| folder.join(path));
         let mut telemetry = self.telemetry;
         for otlp in telemetry.otlp.iter_mut() {
             anchor_headers(&mut otlp.headers, folder);
@@ -216,9 +218,9 @@ impl DaemonFile {
             probes,
             store,
             browser: self.browser,
-            http,
+            http: self.http.ready(folder),
             telemetry,
-            api: self.api,
+            access: self.api.access(),
             channels: anchored(self.channels, folder),
             routes: self.routes.into_iter().flatten().collect(),
             source: PathBuf::new(),

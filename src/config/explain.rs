@@ -1,6 +1,7 @@
 //! Checks the shape of a file by its JSON Schema and says in plain sentences what does not fit: the key that was
 //! probably meant, the words that are allowed, what stands where something else is due.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
@@ -37,16 +38,41 @@ impl Misfit {
 
 /// Everything about the shape of `value` that does not fit a file of this kind.
 pub(super) fn misfits(kind: FileKind, value: &Value) -> Vec<Misfit> {
-    let schema = schema(Some(kind));
-    let validator = validator(&schema);
+    let shape = match kind {
+        FileKind::Daemon => &*DAEMON,
+        FileKind::Probe => &*PROBE,
+    };
     let mut explainer = Explainer {
-        schema: &schema,
+        schema: &shape.schema,
         misfits: Vec::new(),
     };
-    for error in validator.iter_errors(value) {
+    for error in shape.validator.iter_errors(value) {
         explainer.explain(&error);
     }
     without_consequences(explainer.misfits)
+}
+
+static DAEMON: LazyLock<Shape> = LazyLock::new(|| Shape::new(FileKind::Daemon));
+static PROBE: LazyLock<Shape> = LazyLock::new(|| Shape::new(FileKind::Probe));
+
+/// A schema, compiled once for all files: that takes longer than to check one of them.
+struct Shape {
+    schema: Value,
+    validator: Validator,
+}
+
+impl Shape {
+    fn new(kind: FileKind) -> Self {
+        let schema = schema(Some(kind));
+        let mut options = jsonschema::draft202012::options().should_validate_formats(true);
+        for (name, reason) in FORMATS {
+            options = options.with_format(*name, |text: &str| reason(text).is_none());
+        }
+        let validator = options
+            .build(&schema)
+            .expect("the schema is our own, and tested to be one");
+        Self { schema, validator }
+    }
 }
 
 /// A key that is missing because it is misspelt is one fault, not two.
@@ -66,16 +92,6 @@ fn without_consequences(misfits: Vec<Misfit>) -> Vec<Misfit> {
         .filter(|(_, consequence)| !consequence)
         .map(|(misfit, _)| misfit)
         .collect()
-}
-
-fn validator(schema: &Value) -> Validator {
-    let mut options = jsonschema::draft202012::options().should_validate_formats(true);
-    for (name, reason) in FORMATS {
-        options = options.with_format(*name, |text: &str| reason(text).is_none());
-    }
-    options
-        .build(schema)
-        .expect("the schema is our own, and tested to be one")
 }
 
 struct Explainer<'a> {

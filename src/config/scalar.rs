@@ -1,7 +1,7 @@
 //! Texts with a meaning: durations, sizes, addresses, patterns, expressions. Each is one type with one reader; the
 //! schema names it as a `format`, so that a bad one is a fault with a place like any other.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
+use crate::api::Token;
 use crate::expression::{self, ExpressionError};
 use crate::probe::{Expectation, RedirectUri};
 
@@ -53,9 +54,11 @@ pub(super) const FORMATS: &[(&str, Reader)] = &[
     (CronPattern::FORMAT, reason::<CronPattern>),
     (TimeZone::FORMAT, reason::<TimeZone>),
     (SocketAddr::FORMAT, reason::<SocketAddr>),
+    (IpAddr::FORMAT, reason::<IpAddr>),
     (MailAddress::FORMAT, reason::<MailAddress>),
     (Name::FORMAT, reason::<Name>),
     (Scope::FORMAT, reason::<Scope>),
+    (TokenHash::FORMAT, reason::<TokenHash>),
     (HeaderName::FORMAT, reason::<HeaderName>),
     (HeaderValue::FORMAT, reason::<HeaderValue>),
 ];
@@ -165,9 +168,10 @@ impl Scalar for Expectation {
         match expression::compile(text) {
             Ok(_) => Ok(Self(text.to_owned())),
             Err(error) => {
-                let near = match &error {
-                    ExpressionError::UnknownVariable(name) => nearest(name, expression::VARIABLES),
-                    _ => None,
+                let near = if let ExpressionError::UnknownVariable(name) = &error {
+                    nearest(name, expression::VARIABLES)
+                } else {
+                    None
                 };
                 Err(Reason {
                     message: error.to_string(),
@@ -226,6 +230,15 @@ impl Scalar for TimeZone {
     }
 }
 
+impl Scalar for IpAddr {
+    const FORMAT: &'static str = "ip-address";
+    const EXAMPLES: &'static [&'static str] = &["192.0.2.7", "2001:db8::7"];
+
+    fn read(text: &str) -> Result<Self, Reason> {
+        text.parse().map_err(|_| plain("not an IP address"))
+    }
+}
+
 impl Scalar for SocketAddr {
     const FORMAT: &'static str = "socket-address";
     const EXAMPLES: &'static [&'static str] = &["127.0.0.1:8420", "[::1]:8420", "0.0.0.0:8420"];
@@ -278,6 +291,24 @@ impl Scalar for Name {
         }
         Err(plain("not a name")
             .helped("a letter or digit, then letters, digits, `-`, `_` and `.`, at most 64 in all"))
+    }
+}
+
+/// The hash that a bearer token of the API is known by.
+#[derive(Debug, Clone)]
+pub(super) struct TokenHash(pub(super) String);
+
+impl Scalar for TokenHash {
+    const FORMAT: &'static str = "token-hash";
+    const EXAMPLES: &'static [&'static str] =
+        &["sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"];
+
+    fn read(text: &str) -> Result<Self, Reason> {
+        match Token::new("", text, Vec::new()) {
+            Some(_) => Ok(Self(text.to_owned())),
+            None => Err(plain("not the SHA-256 of a token in hexadecimal")
+                .helped("print it with: printf %s \"$TOKEN\" | sha256sum")),
+        }
     }
 }
 

@@ -60,7 +60,8 @@ fn without_null(schema: &mut Schema) {
     let Some(map) = schema.as_object_mut() else {
         return;
     };
-    if map.get("default") == Some(&Value::Null) {
+    // That of a whole section says nothing that those of its keys do not say.
+    if matches!(map.get("default"), Some(Value::Null | Value::Object(_))) {
         map.remove("default");
     }
     if let Some(Value::Array(types)) = map.get_mut("type") {

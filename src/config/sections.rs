@@ -1,17 +1,20 @@
 //! The sections of the daemon file, as they are read and as they are used.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
+use crate::api::{Access, Right, Token};
+use crate::http;
 use crate::secret::SecretRef;
 
 use super::address::{SmtpUrl, WebUrl};
-use super::scalar::{MailAddress, Name, Size, Text, text};
+use super::scalar::{HeaderValue, MailAddress, Name, Size, Text, TokenHash, text};
 
 /// Where runs are kept, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -67,61 +70,43 @@ impl Default for Keep {
     }
 }
 
-/// The browser that signs in.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+/// How the requests are made that probes send by themselves.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct Browser {
-    /// WebDriver program to start: `chromedriver` or `geckodriver`, by name or path. With `url` it says which browser
-    /// to ask for, and nothing is started.
-    #[schemars(length(min = 1))]
-    pub driver: String,
-    /// A running WebDriver or Selenium Grid to use instead of an own driver.
-    #[serde(deserialize_with = "optional_url")]
-    #[schemars(with = "Text<WebUrl>")]
-    pub url: Option<Url>,
-    /// Browser program, where the driver does not find it by itself.
-    pub binary: Option<PathBuf>,
-    /// Browsers at work at the same time. 2 by default.
-    #[schemars(range(min = 1, max = 64))]
-    pub max_sessions: u32,
-    /// Further arguments for the browser.
-    pub args: Vec<String>,
-}
-
-impl Default for Browser {
-    fn default() -> Self {
-        Self {
-            driver: "chromedriver".to_owned(),
-            url: None,
-            binary: None,
-            max_sessions: 2,
-            args: Vec::new(),
-        }
-    }
-}
-
-/// Limits of the requests that probes send by themselves.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct Http {
-    /// Larger answers are cut off and judged as too large. 1MiB by default.
-    #[serde(deserialize_with = "size")]
-    #[schemars(with = "Text<Size>")]
-    pub max_body: u64,
-    /// Proxy for all requests; the usual environment variables count when it is left out.
-    #[serde(deserialize_with = "optional_url")]
-    #[schemars(with = "Text<WebUrl>")]
-    pub proxy: Option<Url>,
+#[schemars(rename = "Http")]
+pub(super) struct HttpSettings {
+    /// An answer with a longer body is judged as too large. 1MiB by default.
+    max_body: Option<Text<Size>>,
+    /// Proxy for all requests; `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` of the environment count when it
+    /// is left out.
+    proxy: Option<Text<WebUrl>>,
+    /// Hosts, domains and networks that are reached without `proxy`.
+    no_proxy: Vec<String>,
     /// PEM file of further certificate authorities, for providers with a private one.
-    pub ca_file: Option<PathBuf>,
+    ca_file: Option<PathBuf>,
+    /// `User-Agent` of every request.
+    #[schemars(with = "Text<HeaderValue>")]
+    user_agent: Option<String>,
+    /// Fixed addresses of hosts, instead of asking name resolution.
+    #[schemars(with = "BTreeMap<String, Text<IpAddr>>")]
+    hosts: BTreeMap<String, IpAddr>,
 }
 
-impl Default for Http {
-    fn default() -> Self {
-        Self {
-            max_body: 1 << 20,
-            proxy: None,
-            ca_file: None,
+impl HttpSettings {
+    /// As the HTTP module takes them; relative paths are taken from `folder`.
+    pub(super) fn ready(self, folder: &Path) -> http::Settings {
+        let usual = http::Settings::default();
+        http::Settings {
+            max_body_bytes: self
+                .max_body
+                .map_or(usual.max_body_bytes, |Text(Size(bytes))| {
+                    usize::try_from(bytes).unwrap_or(usize::MAX)
+                }),
+            proxy: self.proxy.map(|Text(WebUrl(url))| url),
+            no_proxy: self.no_proxy,
+            ca_file: self.ca_file.map(|path| folder.join(path)),
+            user_agent: self.user_agent.unwrap_or(usual.user_agent),
+            hosts: self.hosts,
         }
     }
 }
@@ -174,38 +159,32 @@ pub enum OtlpProtocol {
 }
 
 /// Who may use the API.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct Api {
+#[schemars(rename = "Api")]
+pub(super) struct ApiSettings {
     /// Bearer tokens, stored as hashes only.
-    pub tokens: Vec<ApiToken>,
+    pub(super) tokens: Vec<ApiToken>,
 }
 
 /// One bearer token.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-pub struct ApiToken {
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub(super) struct ApiToken {
     /// Who uses it; shown in logs.
-    #[serde(deserialize_with = "name")]
-    #[schemars(with = "Text<Name>")]
-    pub name: String,
-    /// Hash of the token, never the token itself.
-    #[schemars(length(min = 1))]
-    pub hash: String,
+    pub(super) name: Text<Name>,
+    /// SHA-256 of the token in hexadecimal, never the token itself.
+    hash: Text<TokenHash>,
     /// What it is good for.
     #[schemars(length(min = 1), extend("uniqueItems" = true))]
-    pub may: Vec<Permission>,
+    may: Vec<Right>,
 }
 
-/// What a token is good for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Permission {
-    /// Look at runs, alerts and figures.
-    Read,
-    /// Start runs and mark deploys.
-    Run,
-    /// Silence alerts and reload.
-    Admin,
+impl ApiSettings {
+    /// As the API takes them.
+    pub(super) fn access(self) -> Access {
+        let token = |token: ApiToken| Token::new(token.name.0.0, &token.hash.0.0, token.may);
+        Access::new(self.tokens.into_iter().filter_map(token).collect())
+    }
 }
 
 /// Where notices can go: exactly one kind.
@@ -309,18 +288,10 @@ fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     text::<_, Size>(deserializer).map(|Size(bytes)| bytes)
 }
 
-fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    text::<_, Name>(deserializer).map(|Name(name)| name)
-}
-
 fn web_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
     text::<_, WebUrl>(deserializer).map(|WebUrl(url)| url)
 }
 
 fn smtp_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
     text::<_, SmtpUrl>(deserializer).map(|SmtpUrl(url)| url)
-}
-
-fn optional_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
-    web_url(deserializer).map(Some)
 }

@@ -169,3 +169,16 @@ proptest! {
         prop_assert_eq!(compile("status == 200").unwrap().holds(&facts), Ok(true));
     }
 }
+
+#[test]
+fn brackets_in_strings_and_comments_hide_nothing() {
+    for (open, close) in [("[')',", "]"), ("[\")\",", "]"), ("(//)\n", ")")] {
+        for times in [40, 120, 290] {
+            let text = format!("{}1{}", open.repeat(times), close.repeat(times));
+            assert!(
+                matches!(compile(&text), Err(ExpressionError::TooLarge)),
+                "{text}"
+            );
+        }
+    }
+}

@@ -71,12 +71,17 @@ impl Form {
             .fold(self, |form, (name, value)| form.with(name, value))
     }
 
+    /// Its pairs, for sending.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.expose()))
+    }
+
     /// The body to send.
     pub fn encode(&self) -> Secret {
         let mut encoded = Serializer::new(String::new());
-        for (name, value) in &self.0 {
-            encoded.append_pair(name, value.expose());
-        }
+        encoded.extend_pairs(self.pairs());
         Secret::new(encoded.finish())
     }
 }

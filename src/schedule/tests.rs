@@ -137,7 +137,6 @@ fn after_the_change_the_wall_clock_time_holds() {
 fn a_pattern_that_never_matches_has_no_start() {
     let never = cron("0 0 30 2 *", "UTC");
     assert_eq!(next_start(&id("prod"), &never, Timestamp::UNIX_EPOCH), None);
-    assert!(check_pattern("61 * * * *").is_err());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::decide::{Act, Move, Past, acted, after, settled, stage_now};
 use super::reading::{Button, ButtonKind, Reading};
 use super::stops::{self, Halt};
-use super::words::{List, plain, says};
+use super::words::{List, leads, plain, says};
 use crate::taxonomy::{Class, Stage};
 
 /// How often one button of one page is pressed before the page counts as going in circles.
@@ -75,6 +75,15 @@ pub(super) fn unknown(page: &Reading, past: &Past) -> Halt {
         let detail = format!("the sign-in was sent, and no redirect followed{said}");
         return Halt::new(Stage::Callback, Class::CallbackNotReached, detail);
     }
+    // "Loading…" and the like.
+    let waits = page.fields.is_empty() && page.buttons.is_empty() && page.text.chars().count() < 60;
+    if waits && page.status.is_none_or(|status| status < 400) {
+        let detail = format!(
+            "the page did not get beyond \"{}\"",
+            stops::clip(&page.text)
+        );
+        return Halt::new(stage_now(past), Class::NavigationTimeout, detail);
+    }
     Halt::new(
         stage_now(past),
         Class::UnexpectedPage,
@@ -111,7 +120,12 @@ fn error(page: &Reading, past: &Past, class: Class, said: &str) -> Move {
     if page.refreshes || !settled(page) {
         return Move::Wait;
     }
-    let stage = stage_now(past);
+    // What is wrong with the request is the request's fault, also where the page shows it only after the sign-in.
+    let stage = if is_about_request(class) {
+        Stage::Authorize
+    } else {
+        stage_now(past)
+    };
     // Some checks of the browser pass by themselves.
     let grace = if class == Class::BotChallenge {
         4000
@@ -121,6 +135,20 @@ fn error(page: &Reading, past: &Past, class: Class, said: &str) -> Move {
     after(past, Duration::from_millis(grace), || {
         Halt::new(stage, class, format!("the page says: {said}"))
     })
+}
+
+fn is_about_request(class: Class) -> bool {
+    matches!(
+        class,
+        Class::RedirectUriMismatch
+            | Class::InvalidClient
+            | Class::ClientDisabled
+            | Class::UnauthorizedClient
+            | Class::InvalidScope
+            | Class::InvalidTarget
+            | Class::InvalidRequest
+            | Class::UnsupportedResponseType
+    )
 }
 
 /// The button that grants consent, where the page is one that asks for it.
@@ -137,8 +165,7 @@ fn accept<'a>(page: &'a Reading, past: &Past, texts: &str) -> Option<&'a Button>
         ButtonKind::Link => 1,
         ButtonKind::Other => 0,
     };
-    let clear = harmless(page)
-        .filter(|button| says(List::Accept, &button.says()) && open(page, past, button));
+    let clear = harmless(page).filter(|button| grants(button) && open(page, past, button));
     let clear = clear.filter(|button| asks || can_refuse || button.kind == ButtonKind::Submit);
     if let Some(button) = clear.rev().max_by_key(|button| kind(button)) {
         return Some(button);
@@ -148,13 +175,22 @@ fn accept<'a>(page: &'a Reading, past: &Past, texts: &str) -> Option<&'a Button>
     }
     let next = usable(page).filter(|button| {
         let caption = button.says();
-        (says(List::Next, &caption) || says(List::Login, &caption))
+        (leads(List::Next, &caption) || leads(List::Login, &caption))
             && button.kind != ButtonKind::Other
             && open(page, past, button)
     });
     next.filter(|button| can_refuse || button.kind == ButtonKind::Submit)
         .rev()
         .max_by_key(|button| kind(button))
+}
+
+/// Says that consent is granted; a link has to begin with it, since many are merely about it.
+fn grants(button: &Button) -> bool {
+    let caption = button.says();
+    match button.kind {
+        ButtonKind::Link | ButtonKind::Other => leads(List::Accept, &caption),
+        ButtonKind::Submit | ButtonKind::Button => says(List::Accept, &caption),
+    }
 }
 
 /// The own account in a list of accounts, or the way to name it.
@@ -221,7 +257,7 @@ fn onward<'a>(page: &'a Reading, past: &Past, texts: &str) -> Option<&'a Button>
     }
     let says_next = |button: &&Button| {
         let caption = button.says();
-        (says(List::Next, &caption) || says(List::Login, &caption))
+        (leads(List::Next, &caption) || leads(List::Login, &caption))
             && !says(List::Social, &caption)
             && open(page, past, button)
     };

@@ -97,8 +97,8 @@ pub fn decide(page: &Reading, past: &Past) -> Move {
     if !page.changed && past.dialogs.is_empty() {
         return Move::Wait;
     }
-    if past.password_sent && forms::wants_new_password(page) {
-        return new_password(page, past);
+    if past.password_sent && is_forced_change(page) {
+        return new_password(page);
     }
     if let Some(form) = forms::sign_in_form(page) {
         return with_form(page, past, &form);
@@ -197,11 +197,22 @@ fn unsent(past: &Past) -> Move {
     }
 }
 
-fn new_password(page: &Reading, past: &Past) -> Move {
+/// A page of few controls that is about a new password. An account page that also offers to change it is another thing.
+fn is_forced_change(page: &Reading) -> bool {
+    let about = page
+        .headings
+        .iter()
+        .chain(&page.alerts)
+        .chain([&page.title])
+        .cloned();
+    let told = stops::class_in(&about.collect::<Vec<_>>()) == Some(Class::AccountLocked);
+    forms::wants_new_password(page) && (told && page.buttons.len() <= 12 || page.buttons.len() <= 6)
+}
+
+fn new_password(page: &Reading) -> Move {
     if !settled(page) {
         return Move::Wait;
     }
-    let _ = past;
     let said = stops::quote(&page.headings, &page.title);
     Move::Stop(Halt::new(
         Stage::Login,

@@ -158,16 +158,24 @@ fn score(page: &Reading, roles: &[(&Field, Role)], group: Option<usize>) -> i32 
     score += if says(List::Login, &about) { 12 } else { 0 };
     score -= if says(List::Elsewhere, &about) { 30 } else { 0 };
     score -= if says(List::Search, &about) { 40 } else { 0 };
-    if let Some(button) = submit_of(page, roles, group) {
-        let caption = button.says();
-        score += if says(List::Login, &caption) { 12 } else { 0 };
-        score -= if says(List::Elsewhere, &caption) {
-            40
-        } else {
-            0
-        };
-        score -= if says(List::Search, &caption) { 60 } else { 0 };
-    }
+    let submits = page
+        .buttons
+        .iter()
+        .filter(|button| button.group == group && button.kind == ButtonKind::Submit);
+    let captions: Vec<String> = submits.map(Button::says).collect();
+    let lead_away =
+        |caption: &String| says(List::Elsewhere, caption) || says(List::Search, caption);
+    score -= if !captions.is_empty() && captions.iter().all(lead_away) {
+        60
+    } else {
+        0
+    };
+    let main = submit_of(page, group).map(Button::says);
+    score += if main.is_some_and(|caption| says(List::Login, &caption)) {
+        12
+    } else {
+        0
+    };
     score
 }
 
@@ -190,7 +198,7 @@ fn form_of(page: &Reading, roles: &[(&Field, Role)], group: Option<usize>) -> Fo
         None if digits.len() >= 4 => digits,
         None => Vec::new(),
     };
-    let button = submit_of(page, roles, group);
+    let button = submit_of(page, group);
     Form {
         username: username.map(|field| (field.index, field.enabled)),
         password: password.map(|field| (field.index, field.enabled)),
@@ -238,21 +246,10 @@ fn username_near<'a>(
 }
 
 /// What sends the fields of a group: the button that says so most clearly; `None` leaves the Enter key.
-fn submit_of<'a>(
-    page: &'a Reading,
-    roles: &[(&Field, Role)],
-    group: Option<usize>,
-) -> Option<&'a Button> {
+fn submit_of(page: &Reading, group: Option<usize>) -> Option<&Button> {
     let form = group
         .and_then(|group| page.groups.get(group))
         .is_some_and(|group| group.form);
-    let first = roles
-        .iter()
-        .filter(|(field, _)| field.group == group)
-        .map(|(field, _)| field.index)
-        .min()?;
-    // Fields and buttons are counted apart, so that only the group tells which belong together.
-    let _ = first;
     page.buttons
         .iter()
         .filter(|button| {

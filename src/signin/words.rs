@@ -62,8 +62,20 @@ pub(super) fn says(list: List, text: &str) -> bool {
     phrase_of(list, text).is_some()
 }
 
+/// Whether `text`, in plain form, is one of the phrases of `list`, or begins with one that is long enough to carry it
+/// ("continue as …"). What merely holds such a word somewhere ("go to portal") is something else.
+pub(super) fn leads(list: List, text: &str) -> bool {
+    WORDS.lists[list as usize].iter().any(|phrase| {
+        let rest = text.strip_prefix(&*phrase.text);
+        let long = phrase.text.chars().count() > 4 || phrase.text.chars().any(flows);
+        rest.is_some_and(|rest| {
+            rest.is_empty() || (long && matches(phrase, text) && !phrase.text.is_empty())
+        })
+    })
+}
+
 /// The first phrase of `list` in `text`, which is in plain form.
-pub(super) fn phrase_of(list: List, text: &str) -> Option<&'static str> {
+fn phrase_of(list: List, text: &str) -> Option<&'static str> {
     if text.is_empty() {
         return None;
     }

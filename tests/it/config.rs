@@ -322,6 +322,43 @@ fn files_that_cannot_be_read_are_named() {
     }
 }
 
+/// Texts of the largest size that is read, made to take the most of a parser.
+#[test]
+fn hostile_files_are_answered() {
+    let size = 1024 * 1024;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file.yaml");
+    let environments: String = (0..8000)
+        .map(|n| format!("  e{n}: {{issuer: http://x, client: {{id: a}}}}\n"))
+        .collect();
+    let mut texts: Vec<String> = [
+        "[", "{", "- ", "? ", "a:", "!a ", "&a ", "\"", "a: b\n", "- *a\n", "|\n", "# \n",
+    ]
+    .iter()
+    .map(|part| part.repeat(size / part.len()))
+    .collect();
+    texts.push(format!(
+        "version: 1\nprovider: x\nenvironments:\n{environments}"
+    ));
+    texts.push((0..70_000).map(|n| format!("k{n}: 1\n")).collect());
+    for text in texts {
+        fs::write(&file, &text).unwrap();
+        let start: String = text.chars().take(20).collect();
+        assert!(load(&file).is_err(), "{start}");
+    }
+    fs::write(
+        &file,
+        format!("{BASE}{}", "# far too much\n".repeat(size / 10)),
+    )
+    .unwrap();
+    assert!(
+        load(&file)
+            .unwrap_err()
+            .to_string()
+            .contains("larger than 1 MiB")
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 

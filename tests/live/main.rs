@@ -2,6 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod browser;
+mod canary;
+mod certified;
+mod faults;
 mod isolation;
+mod journeys;
 mod signin;
 mod support;

@@ -5,7 +5,8 @@
 // Standard output: one JSON object per line. First `{"issuer", "port"}` once requests are served, then events, each
 // with `event`: what the provider's own log would say (`grant.error` with the true `detail`) and what its pages saw
 // (`login.refused`). The reader must keep reading: a full pipe stops the server. Notices go to standard error.
-// The server ends when its standard input closes, so that it never outlives a test, and on SIGTERM or SIGINT.
+// The server ends when its standard input closes (give it a pipe), so that it never outlives a test, and on SIGTERM
+// or SIGINT.
 //
 // Configuration, every field optional:
 //   port               0, any free one
@@ -84,6 +85,8 @@ const accounts = config.accounts.map((account, index) => ({ id: `user-${index + 
 const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
 const server = createServer();
+// Longer than a client keeps a connection, so that none is closed while a request is on its way.
+server.keepAliveTimeout = 120_000;
 server.listen(config.port, '127.0.0.1');
 await once(server, 'listening');
 const { port } = server.address();
@@ -129,6 +132,31 @@ function signingKeys() {
 
 const html = (ctx, title, body) => { ctx.type = 'html'; ctx.body = plain(pages.lang, title, body); };
 
+const ourFeatures = {
+  devInteractions: { enabled: config.dev_interactions },
+  introspection: { enabled: true },
+  revocation: { enabled: true },
+  deviceFlow: {
+    enabled: true,
+    userCodeInputSource: (ctx, form, _, error) => html(ctx, 'Connect a device',
+      `${error ? '<p id="error" role="alert">That code is not valid.</p>' : ''}${form}<button type="submit" id="next" form="op.deviceInputForm">Next</button>`),
+    userCodeConfirmSource: (ctx, form, client, _, code) => html(ctx, 'Connect this device?',
+      `<p>${escape(client.clientId)}</p><p id="user-code">${escape(code)}</p>${form}
+<button type="submit" id="cancel" form="op.deviceConfirmForm" name="abort" value="yes">Cancel</button><button type="submit" id="confirm" form="op.deviceConfirmForm">Confirm</button>`),
+    successSource: (ctx) => html(ctx, 'Device connected', '<p id="done">You can close this page.</p>'),
+  },
+  rpInitiatedLogout: {
+    enabled: true,
+    logoutSource: (ctx, form) => {
+      const t = words(pages.lang);
+      const submit = pages.logout === 'auto' ? '<script>document.getElementById("sign-out").click()</script>' : '';
+      html(ctx, t.signOutTitle,
+        `${form}<button type="submit" id="stay" form="op.logoutForm">${escape(t.no)}</button><button type="submit" id="sign-out" form="op.logoutForm" name="logout" value="yes">${escape(t.signOut)}</button>${submit}`);
+    },
+    postLogoutSuccessSource: (ctx) => html(ctx, 'Signed out', '<p id="done">You are signed out.</p>'),
+  },
+};
+
 const provider = new Provider(issuer, {
   clients: clients(),
   jwks: signingKeys(),
@@ -152,31 +180,7 @@ const provider = new Provider(issuer, {
   rotateRefreshToken: config.rotate,
   routes: config.routes,
   interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
-  features: {
-    devInteractions: { enabled: config.dev_interactions },
-    introspection: { enabled: true },
-    revocation: { enabled: true },
-    deviceFlow: {
-      enabled: true,
-      userCodeInputSource: (ctx, form, _, error) => html(ctx, 'Connect a device',
-        `${error ? '<p id="error" role="alert">That code is not valid.</p>' : ''}${form}<button type="submit" id="next" form="op.deviceInputForm">Next</button>`),
-      userCodeConfirmSource: (ctx, form, client, _, code) => html(ctx, 'Connect this device?',
-        `<p>${escape(client.clientId)}</p><p id="user-code">${escape(code)}</p>${form}
-<button type="submit" id="cancel" form="op.deviceConfirmForm" name="abort" value="yes">Cancel</button><button type="submit" id="confirm" form="op.deviceConfirmForm">Confirm</button>`),
-      successSource: (ctx) => html(ctx, 'Device connected', '<p id="done">You can close this page.</p>'),
-    },
-    rpInitiatedLogout: {
-      enabled: true,
-      logoutSource: (ctx, form) => {
-        const t = words(pages.lang);
-        const submit = pages.logout === 'auto' ? '<script>document.getElementById("sign-out").click()</script>' : '';
-        html(ctx, t.signOutTitle,
-          `${form}<button type="submit" id="stay" form="op.logoutForm">${escape(t.no)}</button><button type="submit" id="sign-out" form="op.logoutForm" name="logout" value="yes">${escape(t.signOut)}</button>${submit}`);
-      },
-      postLogoutSuccessSource: (ctx) => html(ctx, 'Signed out', '<p id="done">You are signed out.</p>'),
-    },
-    ...config.features,
-  },
+  features: Object.fromEntries(Object.entries({ ...ourFeatures, ...config.features }).map(([name, feature]) => [name, { ...ourFeatures[name], ...feature }])),
   renderError: (ctx, out, error) => {
     const t = words(pages.lang);
     const text = error instanceof errors.SessionNotFound ? `<p id="error" role="alert">${escape(t.expired)}</p>` : '';

@@ -1,0 +1,251 @@
+//! The command line. Results go to stdout, all else to stderr.
+
+mod check;
+mod demo;
+mod report;
+mod serve;
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{self, Daemon, Fault, FileKind};
+
+/// How a command ended, as its exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// All is well.
+    Ok = 0,
+    /// A target failed.
+    Failed = 1,
+    /// Could not judge: the monitor's own fault.
+    Unknown = 2,
+    /// The command line is wrong.
+    Usage = 64,
+    /// The configuration is wrong.
+    Config = 78,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Knows, before the users do, that people can no longer sign in.
+#[derive(Debug, Parser)]
+#[command(name = "authcanary", version, propagate_version = true)]
+struct Args {
+    /// Daemon file, or a single probe file [default: ./authcanary.yaml, then /etc/authcanary/authcanary.yaml]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "AUTHCANARY_CONFIG"
+    )]
+    config: Option<PathBuf>,
+    /// What to log on stderr: error, warn, info, debug, or a filter such as `authcanary=debug,hyper=info`
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILTER",
+        env = "AUTHCANARY_LOG",
+        hide_env_values = true
+    )]
+    log: Option<String>,
+    /// Form of the log
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Form of a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Pretty,
+    /// For programs.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon: every probe on its schedule, figures and pages over HTTP
+    Serve,
+    /// Run probes now, in this process, print what happened and exit
+    Check(check::Args),
+    /// Read the configuration and list everything that is wrong with it
+    Validate {
+        #[arg(long, value_enum, default_value_t = Format::Pretty)]
+        format: Format,
+    },
+    /// Print the JSON Schema of both files, for editors
+    Schema {
+        /// Only one of them
+        #[arg(value_enum)]
+        file: Option<SchemaFile>,
+    },
+    /// Show it at work: the built-in provider, a daemon that signs in every few seconds, nothing to configure
+    Demo(demo::Args),
+    /// Print a completion script for a shell
+    Completions {
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SchemaFile {
+    Daemon,
+    Probe,
+}
+
+/// Parses the command line, runs the command, prints the error chain if it failed.
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Nothing can be done about a closed stderr.
+            let _ = error.print();
+            return if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Ok
+            }
+            .into();
+        }
+    };
+    match run(args) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("authcanary: {error:#}");
+            Exit::Unknown.into()
+        }
+    }
+}
+
+fn run(args: Args) -> anyhow::Result<Exit> {
+    start_log(args.log.as_deref(), args.log_format, &args.command)?;
+    // Two TLS stacks among the dependencies each bring a provider of their own: without a choice the first handshake
+    // would panic. A second call finds it installed already, which is as good.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let config = args.config.as_deref();
+    match args.command {
+        Command::Schema { file } => print_schema(file),
+        Command::Completions { shell } => {
+            clap_complete::generate(
+                shell,
+                &mut Args::command(),
+                "authcanary",
+                &mut std::io::stdout(),
+            );
+            Ok(Exit::Ok)
+        }
+        Command::Validate { format } => validate(config, format),
+        Command::Check(check) => {
+            with_config(config, |daemon| on_runtime(check::run(daemon, check)))
+        }
+        Command::Serve => with_config(config, |daemon| on_runtime(serve::run(daemon))),
+        Command::Demo(demo) => on_runtime(demo::run(demo)),
+    }
+}
+
+fn on_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the asynchronous runtime")?;
+    runtime.block_on(work)
+}
+
+fn with_config(
+    file: Option<&Path>,
+    then: impl FnOnce(Daemon) -> anyhow::Result<Exit>,
+) -> anyhow::Result<Exit> {
+    match load(file) {
+        Ok(daemon) => then(daemon),
+        Err(faults) => {
+            eprintln!("{faults}");
+            Ok(Exit::Config)
+        }
+    }
+}
+
+/// The named file, or the first of the usual places; where there is none, the message names the one that should be.
+fn load(file: Option<&Path>) -> Result<Daemon, config::Faults> {
+    let usual = || config::default_file().unwrap_or_else(|| "authcanary.yaml".into());
+    config::load(&file.map_or_else(usual, Path::to_path_buf))
+}
+
+fn validate(file: Option<&Path>, format: Format) -> anyhow::Result<Exit> {
+    let result = load(file);
+    if format == Format::Json {
+        let faults: Vec<&Fault> = result
+            .as_ref()
+            .err()
+            .into_iter()
+            .flat_map(config::Faults::iter)
+            .collect();
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&serde_json::json!({ "faults": faults }))?
+        );
+    }
+    match result {
+        Ok(daemon) => {
+            if format == Format::Pretty {
+                println!(
+                    "{}: {} probes, no faults",
+                    daemon.source.display(),
+                    daemon.probes.len()
+                );
+            }
+            Ok(Exit::Ok)
+        }
+        Err(faults) => {
+            if format == Format::Pretty {
+                println!("{faults}");
+            }
+            Ok(Exit::Config)
+        }
+    }
+}
+
+fn print_schema(file: Option<SchemaFile>) -> anyhow::Result<Exit> {
+    let schema = config::schema(file.map(|file| match file {
+        SchemaFile::Daemon => FileKind::Daemon,
+        SchemaFile::Probe => FileKind::Probe,
+    }));
+    println!("{}", serde_json::to_string_pretty(&schema)?);
+    Ok(Exit::Ok)
+}
+
+/// The daemon tells its story; the other commands speak by their results, and log only what is odd.
+fn start_log(filter: Option<&str>, format: LogFormat, command: &Command) -> anyhow::Result<()> {
+    let usual = if matches!(command, Command::Serve) {
+        "authcanary=info,warn"
+    } else {
+        "error"
+    };
+    let filter = EnvFilter::try_new(filter.unwrap_or(usual)).context("--log is no filter")?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => log.json().init(),
+    }
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! `check`: run probes now, in this process, print what happened and exit.
+
+use std::collections::BTreeSet;
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use futures::StreamExt;
+use futures::stream;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{Exit, Format, report};
+use crate::config::Daemon;
+use crate::evidence::Folder;
+use crate::journey::Tools;
+use crate::pipeline;
+use crate::probe::{Probe, ProbeId};
+use crate::run::Run;
+use crate::taxonomy::{Outcome, Stage};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Probes by name (`provider/environment`); all of the file when none is named
+    probes: Vec<String>,
+    #[arg(long, value_enum, default_value_t = Format::Pretty)]
+    format: Format,
+    /// Run each probe so many times, one after the other
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    repeat: u32,
+}
+
+/// Runs the named probes and reports; a failed target outweighs one that could not be judged.
+pub(crate) async fn run(daemon: Daemon, args: Args) -> anyhow::Result<Exit> {
+    let Some(probes) = chosen(&daemon.probes, &args.probes) else {
+        return Ok(Exit::Usage);
+    };
+    let bar = progress_bar();
+    let tools = Tools::new(&daemon.http, daemon.browser.clone(), watcher(bar.clone()))?;
+    let folder = Folder::for_commands(&daemon.store.path);
+    let pace = daemon.browser.max_sessions.max(1);
+    let runs: Vec<Vec<Run>> = stream::iter(&probes)
+        .map(|probe| repeat(probe, args.repeat, &daemon.location, &tools, &folder))
+        .buffered(pace)
+        .collect()
+        .await;
+    tools.shutdown().await;
+    bar.finish_and_clear();
+    let runs: Vec<Run> = runs.into_iter().flatten().collect();
+    print(&runs, args.format)?;
+    Ok(exit(&runs))
+}
+
+async fn repeat(
+    probe: &Probe,
+    times: u32,
+    location: &str,
+    tools: &Tools,
+    folder: &Folder,
+) -> Vec<Run> {
+    let mut runs = Vec::new();
+    for _ in 0..times {
+        let mut run = pipeline::execute(probe, pipeline::new_run_id(), location, None, tools).await;
+        if let Err(error) = folder.save(&mut run) {
+            tracing::warn!(error = %error, "the evidence of run {} could not be saved", run.id);
+        }
+        runs.push(run);
+    }
+    runs
+}
+
+/// The probes that were asked for; `None` after saying which name is not there.
+fn chosen(all: &[Probe], names: &[String]) -> Option<Vec<Probe>> {
+    let known: BTreeSet<&str> = all.iter().map(|probe| probe.id.as_str()).collect();
+    let mut good = true;
+    for name in names.iter().filter(|name| !known.contains(name.as_str())) {
+        good = false;
+        let nearest = known
+            .iter()
+            .max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
+        let hint = nearest
+            .map(|nearest| format!("; did you mean {nearest}?"))
+            .unwrap_or_default();
+        eprintln!("authcanary: there is no probe {name}{hint}");
+    }
+    let asked =
+        |probe: &&Probe| names.is_empty() || names.iter().any(|name| name == probe.id.as_str());
+    good.then(|| all.iter().filter(asked).cloned().collect())
+}
+
+fn progress_bar() -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style =
+        ProgressStyle::with_template("{spinner} {msg} ({elapsed})").expect("the template is fixed");
+    let bar = ProgressBar::new_spinner().with_style(style);
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
+
+/// Where nobody watches a terminal each step is a line, so that a build log shows where time goes.
+fn watcher(bar: ProgressBar) -> Arc<dyn Fn(&ProbeId, Stage) + Send + Sync> {
+    Arc::new(move |probe, stage| {
+        if bar.is_hidden() {
+            eprintln!("{probe}: {stage} …");
+        } else {
+            bar.set_message(format!("{probe}: {stage}"));
+        }
+    })
+}
+
+fn print(runs: &[Run], format: Format) -> anyhow::Result<()> {
+    let text = match format {
+        Format::Json => serde_json::to_string_pretty(&serde_json::json!({ "runs": runs }))? + "\n",
+        Format::Pretty => runs
+            .iter()
+            .map(report::pretty)
+            .collect::<Vec<_>>()
+            .join("\n"),
+    };
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .context("cannot write the result")
+}
+
+fn exit(runs: &[Run]) -> Exit {
+    let any = |outcome| runs.iter().any(|run| run.outcome == outcome);
+    if any(Outcome::Failed) {
+        Exit::Failed
+    } else if any(Outcome::Unknown) {
+        Exit::Unknown
+    } else {
+        Exit::Ok
+    }
+}

@@ -1,0 +1,90 @@
+//! `serve`: the daemon.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use futures::FutureExt;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Exit;
+use crate::config::Daemon;
+use crate::daemon::{self, Runner};
+use crate::evidence::Folder;
+use crate::journey::Tools;
+use crate::pipeline;
+use crate::run::Run;
+use crate::telemetry::Telemetry;
+
+/// How long runs under way may take to end once the daemon is asked to stop.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// Serves until SIGTERM or SIGINT, then finishes or closes what runs.
+pub(crate) async fn run(config: Daemon) -> anyhow::Result<Exit> {
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", config.listen))?;
+    serve(config, listener, |_| (), stop_signal()?).await?;
+    Ok(Exit::Ok)
+}
+
+/// The daemon on a given listener; `seen` is told of each run that ended.
+pub(crate) async fn serve(
+    config: Daemon,
+    listener: TcpListener,
+    seen: impl Fn(&Run) + Send + Sync + 'static,
+    stop: impl Future<Output = ()> + Send,
+) -> anyhow::Result<()> {
+    let tools = Tools::new(&config.http, config.browser.clone(), Arc::new(|_, _| ()))?;
+    let telemetry = Arc::new(Telemetry::new(&config.location)?);
+    let settings = daemon::Settings {
+        access: config.access.clone(),
+        keep_runs: config.store.keep.runs,
+        keep_evidence: config.store.keep.evidence,
+        grace: GRACE,
+        telemetry: Some(telemetry),
+        location: config.location.clone(),
+        probes: config.probes,
+        store: config.store.path.clone(),
+    };
+    let folder = Folder::of_store(&config.store.path);
+    let runner = runner(tools.clone(), config.location, folder, seen);
+    let served = daemon::serve(settings, listener, runner, stop).await;
+    tools.shutdown().await;
+    served
+}
+
+fn runner(
+    tools: Tools,
+    location: String,
+    folder: Folder,
+    seen: impl Fn(&Run) + Send + Sync + 'static,
+) -> Runner {
+    let shared = Arc::new((tools, location, folder, seen));
+    Arc::new(move |probe, id, scheduled_at| {
+        let shared = Arc::clone(&shared);
+        async move {
+            let (tools, location, folder, seen) = shared.as_ref();
+            let mut run = pipeline::execute(&probe, id, location, scheduled_at, tools).await;
+            if let Err(error) = folder.save(&mut run) {
+                tracing::warn!(run.id = %id, %error, "the evidence could not be written");
+            }
+            seen(&run);
+            run
+        }
+        .boxed()
+    })
+}
+
+/// Resolves when the process is asked to stop.
+pub(crate) fn stop_signal() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => (),
+            _ = interrupt.recv() => (),
+        }
+    })
+}

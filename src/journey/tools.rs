@@ -1,0 +1,54 @@
+//! What a journey works with.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::manners::Manners;
+use crate::browser::{self, Browsers};
+use crate::http::{self, Http, HttpError};
+use crate::probe::ProbeId;
+use crate::taxonomy::Stage;
+
+/// Told of each step as it begins.
+pub type Watcher = Arc<dyn Fn(&ProbeId, Stage) + Send + Sync>;
+
+/// Shared by all runs of a process, cheap to clone.
+#[derive(Clone)]
+pub struct Tools {
+    pub(super) http: Http,
+    pub(super) browsers: Browsers,
+    pub(super) manners: Arc<Manners>,
+    pub(super) watcher: Watcher,
+}
+
+impl fmt::Debug for Tools {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tools").finish_non_exhaustive()
+    }
+}
+
+impl Tools {
+    /// Nothing is started yet: the first run that needs a browser starts it.
+    pub fn new(
+        http: &http::Settings,
+        browser: browser::Settings,
+        watcher: Watcher,
+    ) -> Result<Self, HttpError> {
+        Ok(Self {
+            http: Http::new(http)?,
+            browsers: Browsers::new(browser),
+            manners: Arc::default(),
+            watcher,
+        })
+    }
+
+    /// Browser sessions in use, and how many there may be.
+    pub fn browser_sessions(&self) -> (usize, usize) {
+        self.browsers.sessions()
+    }
+
+    /// Ends driver and browser, with their whole process tree.
+    pub async fn shutdown(&self) {
+        self.browsers.shutdown().await;
+    }
+}
