@@ -107,11 +107,11 @@ impl<'a> Journey<'a> {
                     self.resource(&grant, get, expect.as_ref(), *within).await?;
                 }
                 Step::Introspect { expect } => {
-                    self.introspect(&known, &grant, expect.as_ref()).await?
+                    self.introspect(&known, &grant, expect.as_ref()).await?;
                 }
                 Step::Refresh { rotation } => self.refresh(&known, &mut grant, *rotation).await?,
                 Step::Revoke { token, verify } => {
-                    self.revoke(&known, &grant, *token, *verify).await?
+                    self.revoke(&known, &grant, *token, *verify).await?;
                 }
                 Step::Logout {
                     post_logout_redirect_uri,
@@ -200,11 +200,11 @@ impl<'a> Journey<'a> {
     }
 
     /// Keeps something that the run learned.
-    fn learn(&mut self, fact: &str, value: impl ToString) {
+    fn learn(&mut self, fact: &str, value: impl Into<String>) {
         self.walk
             .evidence
             .facts
-            .insert(fact.to_owned(), value.to_string());
+            .insert(fact.to_owned(), value.into());
     }
 
     /// Sends a request of the step under way.

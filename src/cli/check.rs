@@ -13,11 +13,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{Exit, Format, report};
 use crate::config::Daemon;
 use crate::evidence::Folder;
-use crate::journey::Tools;
+use crate::journey::{Tools, Watcher};
 use crate::pipeline;
-use crate::probe::{Probe, ProbeId};
+use crate::probe::Probe;
 use crate::run::Run;
-use crate::taxonomy::{Outcome, Stage};
+use crate::taxonomy::Outcome;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -100,7 +100,7 @@ fn progress_bar() -> ProgressBar {
 }
 
 /// Where nobody watches a terminal each step is a line, so that a build log shows where time goes.
-fn watcher(bar: ProgressBar) -> Arc<dyn Fn(&ProbeId, Stage) + Send + Sync> {
+fn watcher(bar: ProgressBar) -> Watcher {
     Arc::new(move |probe, stage| {
         if bar.is_hidden() {
             eprintln!("{probe}: {stage} …");

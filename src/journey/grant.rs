@@ -146,7 +146,7 @@ impl Journey<'_> {
             );
         }
         if let Some(lifetime) = tokens.expires_in {
-            self.learn("access_token.expires_in_s", lifetime.as_secs());
+            self.learn("access_token.expires_in_s", lifetime.as_secs().to_string());
         }
     }
 
@@ -162,7 +162,7 @@ impl Journey<'_> {
         let id_token = self
             .id_token(known, tokens, Binding::SignIn(&nonce), &mut keys)
             .await?;
-        self.learn("id_token.alg", &id_token.alg);
+        self.learn("id_token.alg", id_token.alg.as_str());
         self.pass();
         Ok(Identity {
             id_token,

@@ -16,14 +16,14 @@ const MINUTE: SignedDuration = SignedDuration::from_secs(60);
 
 /// What is remembered of each account, shared by all runs of this process.
 #[derive(Debug, Default)]
-pub struct Manners {
+pub(super) struct Manners {
     accounts: Mutex<HashMap<Account, History>>,
     hasher: RandomState,
 }
 
 /// User name and password at a provider. A new password is a new account: it gets its chances again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Account(u64);
+pub(super) struct Account(u64);
 
 #[derive(Debug, Default)]
 struct History {
@@ -33,7 +33,12 @@ struct History {
 
 impl Manners {
     /// Names an account without keeping its password.
-    pub fn account(&self, server: &str, username: &str, password: Option<&Secret>) -> Account {
+    pub(super) fn account(
+        &self,
+        server: &str,
+        username: &str,
+        password: Option<&Secret>,
+    ) -> Account {
         Account(
             self.hasher
                 .hash_one((server, username, password.map(Secret::expose))),
@@ -41,7 +46,12 @@ impl Manners {
     }
 
     /// Notes a sign-in that is about to happen, or says why it must not.
-    pub fn admit(&self, account: Account, budget: Budget, now: Timestamp) -> Result<(), Finding> {
+    pub(super) fn admit(
+        &self,
+        account: Account,
+        budget: Budget,
+        now: Timestamp,
+    ) -> Result<(), Finding> {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         let history = accounts.entry(account).or_default();
         if history.refused_in_a_row >= budget.stop_after_refused_credentials {
@@ -71,7 +81,7 @@ impl Manners {
     }
 
     /// Notes what became of a sign-in.
-    pub fn note(&self, account: Account, refused: bool) {
+    pub(super) fn note(&self, account: Account, refused: bool) {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         let history = accounts.entry(account).or_default();
         history.refused_in_a_row = if refused {

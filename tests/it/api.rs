@@ -1,7 +1,7 @@
 //! What the daemon answers over HTTP.
 
+use authcanary::api::Right;
 use authcanary::api::{Access, Token};
-use authcanary::config::Permission;
 use authcanary::daemon::Settings;
 use authcanary::run::Run;
 use authcanary::taxonomy::Class;
@@ -149,7 +149,7 @@ async fn tokens_close_everything_but_health() {
     let folder = TempDir::new().unwrap();
     // SHA-256 of `secret`.
     let hash = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
-    let token = Token::new("ci", hash, vec![Permission::Read]).unwrap();
+    let token = Token::new("ci", hash, vec![Right::Read]).unwrap();
     let settings = Settings {
         access: Access::new(vec![token]),
         ..settings(folder.path(), vec![probe("prod")])
