@@ -5,7 +5,7 @@ mod demo;
 mod report;
 mod serve;
 
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -78,6 +78,10 @@ pub(crate) enum Format {
     Pretty,
     /// For programs.
     Json,
+    /// For build servers that read JUnit's XML.
+    Junit,
+    /// Annotations in GitHub's logs.
+    Github,
 }
 
 #[derive(Debug, Subcommand)]
@@ -191,36 +195,32 @@ fn load(file: Option<&Path>) -> Result<Daemon, config::Faults> {
 
 fn validate(file: Option<&Path>, format: Format) -> anyhow::Result<Exit> {
     let result = load(file);
-    if format == Format::Json {
-        let faults: Vec<&Fault> = result
-            .as_ref()
-            .err()
-            .into_iter()
-            .flat_map(config::Faults::iter)
-            .collect();
-        println!(
-            "{}",
+    let faults: Vec<&Fault> = result
+        .as_ref()
+        .err()
+        .into_iter()
+        .flat_map(config::Faults::iter)
+        .collect();
+    say(&match (format, &result) {
+        (Format::Json, _) => {
             serde_json::to_string_pretty(&serde_json::json!({ "faults": faults }))?
-        );
-    }
-    match result {
-        Ok(daemon) => {
-            if format == Format::Pretty {
-                println!(
-                    "{}: {} probes, no faults",
-                    daemon.source.display(),
-                    daemon.probes.len()
-                );
-            }
-            Ok(Exit::Ok)
         }
-        Err(faults) => {
-            if format == Format::Pretty {
-                println!("{faults}");
-            }
-            Ok(Exit::Config)
+        (Format::Junit, _) => report::junit_faults(&faults)?,
+        (Format::Github, Err(faults)) => faults.github(),
+        (Format::Pretty, Err(faults)) => faults.to_string(),
+        (Format::Github | Format::Pretty, Ok(daemon)) => {
+            format!(
+                "{}: {} probes, no faults",
+                daemon.source.display(),
+                daemon.probes.len()
+            )
         }
-    }
+    })?;
+    Ok(if result.is_ok() {
+        Exit::Ok
+    } else {
+        Exit::Config
+    })
 }
 
 fn print_schema(file: Option<SchemaFile>) -> anyhow::Result<Exit> {
@@ -228,8 +228,16 @@ fn print_schema(file: Option<SchemaFile>) -> anyhow::Result<Exit> {
         SchemaFile::Daemon => FileKind::Daemon,
         SchemaFile::Probe => FileKind::Probe,
     }));
-    println!("{}", serde_json::to_string_pretty(&schema)?);
+    say(&serde_json::to_string_pretty(&schema)?)?;
     Ok(Exit::Ok)
+}
+
+/// Writes a result. A reader that has seen enough, as in `| head`, is no fault.
+fn say(text: &str) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout(), "{}", text.trim_end()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("cannot write the result"),
+    }
 }
 
 /// The daemon tells its story; the other commands speak by their results, and log only what is odd.

@@ -1,16 +1,15 @@
 //! `check`: run probes now, in this process, print what happened and exit.
 
 use std::collections::BTreeSet;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use futures::StreamExt;
 use futures::stream;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Exit, Format, report};
+use super::{Exit, Format, report, say};
 use crate::config::Daemon;
 use crate::evidence::Folder;
 use crate::journey::{Tools, Watcher};
@@ -111,17 +110,20 @@ fn watcher(bar: ProgressBar) -> Watcher {
 }
 
 fn print(runs: &[Run], format: Format) -> anyhow::Result<()> {
-    let text = match format {
-        Format::Json => serde_json::to_string_pretty(&serde_json::json!({ "runs": runs }))? + "\n",
+    say(&match format {
+        Format::Json => serde_json::to_string_pretty(&serde_json::json!({ "runs": runs }))?,
         Format::Pretty => runs
             .iter()
             .map(report::pretty)
             .collect::<Vec<_>>()
             .join("\n"),
-    };
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .context("cannot write the result")
+        Format::Junit => report::junit(runs)?,
+        Format::Github => runs
+            .iter()
+            .filter_map(report::github)
+            .collect::<Vec<_>>()
+            .join("\n"),
+    })
 }
 
 fn exit(runs: &[Run]) -> Exit {

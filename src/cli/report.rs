@@ -1,9 +1,12 @@
-//! A run as text for people.
+//! A run as text: for people, for build servers.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use comfy_table::{CellAlignment, Table, TableStyle};
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
+use crate::config::Fault;
 use crate::run::Run;
 use crate::taxonomy::Outcome;
 
@@ -93,4 +96,72 @@ pub(crate) fn line(run: &Run) -> String {
         ),
         None => head,
     }
+}
+
+/// One test case a run; a run that could not be judged is an error, not a failure of the target.
+pub(crate) fn junit(runs: &[Run]) -> anyhow::Result<String> {
+    let cases = runs.iter().map(|run| {
+        let status = match (&run.verdict, run.outcome) {
+            (Some(verdict), outcome) => {
+                let kind = match outcome {
+                    Outcome::Unknown => NonSuccessKind::Error,
+                    _ => NonSuccessKind::Failure,
+                };
+                let mut status = TestCaseStatus::non_success(kind);
+                status
+                    .set_type(verdict.class.as_str())
+                    .set_message(format!("{}: {}", verdict.stage, verdict.class))
+                    .set_description(pretty(run));
+                status
+            }
+            (None, _) => TestCaseStatus::success(),
+        };
+        let mut case = TestCase::new(run.probe.as_str(), status);
+        case.set_time(Duration::from_millis(run.duration_ms));
+        case
+    });
+    junit_report("sign-in", cases)
+}
+
+/// One failed test case a fault.
+pub(crate) fn junit_faults(faults: &[&Fault]) -> anyhow::Result<String> {
+    let cases = faults.iter().map(|fault| {
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+        status
+            .set_message(fault.message.as_str())
+            .set_description(fault.to_string());
+        TestCase::new(format!("{}:{}", fault.file.display(), fault.line), status)
+    });
+    junit_report("configuration", cases)
+}
+
+fn junit_report(suite: &str, cases: impl Iterator<Item = TestCase>) -> anyhow::Result<String> {
+    let mut suite = TestSuite::new(suite);
+    suite.add_test_cases(cases);
+    let mut report = Report::new("authcanary");
+    report.add_test_suite(suite);
+    Ok(report.to_string()?)
+}
+
+/// A workflow command that shows at the top of the job; nothing for a run that passed.
+pub(crate) fn github(run: &Run) -> Option<String> {
+    let verdict = run.verdict.as_ref()?;
+    let level = if run.outcome == Outcome::Unknown {
+        "warning"
+    } else {
+        "error"
+    };
+    let text = format!(
+        "{} {}: {}; {}",
+        verdict.stage,
+        verdict.class,
+        verdict.detail,
+        verdict.action.advice()
+    );
+    // Line breaks would end the command.
+    let text = text
+        .replace('%', "%25")
+        .replace('\r', "%0D")
+        .replace('\n', "%0A");
+    Some(format!("::{level} title={}::{text}", run.probe))
 }

@@ -43,16 +43,28 @@ pub(crate) async fn serve(
         keep_runs: config.store.keep.runs,
         keep_evidence: config.store.keep.evidence,
         grace: GRACE,
-        telemetry: Some(telemetry),
+        telemetry: Some(Arc::clone(&telemetry)),
         location: config.location.clone(),
         probes: config.probes,
         store: config.store.path.clone(),
     };
     let folder = Folder::of_store(&config.store.path);
     let runner = runner(tools.clone(), config.location, folder, seen);
-    let served = daemon::serve(settings, listener, runner, stop).await;
+    let served = tokio::select! {
+        served = daemon::serve(settings, listener, runner, stop) => served,
+        () = count_browsers(&tools, &telemetry) => Ok(()),
+    };
     tools.shutdown().await;
     served
+}
+
+/// Keeps the figure of browsers in use; never ends by itself.
+async fn count_browsers(tools: &Tools, telemetry: &Telemetry) {
+    let mut pulse = tokio::time::interval(Duration::from_millis(500));
+    loop {
+        pulse.tick().await;
+        telemetry.set_browser_sessions(tools.browser_sessions().0);
+    }
 }
 
 fn runner(

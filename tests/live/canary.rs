@@ -14,33 +14,33 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A folder with a daemon file, a probe file and the secrets that both refer to.
-pub struct Canary {
+pub(crate) struct Canary {
     folder: TempDir,
     variables: Vec<(String, String)>,
 }
 
 /// How a command ended.
 #[derive(Debug)]
-pub struct Ended {
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Ended {
     /// The only run of `check --format json`.
-    pub fn run(&self) -> Value {
+    pub(crate) fn run(&self) -> Value {
         self.runs().remove(0)
     }
 
-    pub fn runs(&self) -> Vec<Value> {
+    pub(crate) fn runs(&self) -> Vec<Value> {
         let report: Value = serde_json::from_str(&self.stdout)
             .unwrap_or_else(|error| panic!("no JSON on stdout: {error}\n{self:?}"));
         report["runs"].as_array().expect("a list of runs").clone()
     }
 
     /// `outcome stage class` of the only run.
-    pub fn verdict(&self) -> String {
+    pub(crate) fn verdict(&self) -> String {
         let run = self.run();
         let word = |value: &Value| value.as_str().unwrap_or("-").to_owned();
         let verdict = &run["verdict"];
@@ -53,7 +53,7 @@ impl Ended {
     }
 
     /// Stages of the only run, in order.
-    pub fn stages(&self) -> Vec<String> {
+    pub(crate) fn stages(&self) -> Vec<String> {
         let run = self.run();
         let steps = run["steps"].as_array().expect("a list of steps");
         steps
@@ -65,12 +65,12 @@ impl Ended {
 
 impl Canary {
     /// A daemon file that fits this machine, and `probe` as the only probe file.
-    pub fn new(probe: &str) -> Self {
+    pub(crate) fn new(probe: &str) -> Self {
         Self::with_daemon(probe, "")
     }
 
     /// The same with more lines in the daemon file; a `browser:` section among them replaces the usual one.
-    pub fn with_daemon(probe: &str, more: &str) -> Self {
+    pub(crate) fn with_daemon(probe: &str, more: &str) -> Self {
         let canary = Self {
             folder: tempfile::tempdir().expect("a temporary folder"),
             variables: Vec::new(),
@@ -90,22 +90,22 @@ impl Canary {
         canary
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).expect("a file in a temporary folder");
     }
 
     /// Sets a variable of the command's environment; where secrets come from in tests.
-    pub fn variable(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
     /// A command of the binary under test, with the daemon file named and nothing started yet.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_authcanary"));
         command
             .arg("-c")
@@ -121,7 +121,7 @@ impl Canary {
     }
 
     /// Runs a command to its end.
-    pub async fn run(&self, arguments: &[&str]) -> Ended {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Ended {
         let output = timeout(PATIENCE, self.command(arguments).output());
         let output = output
             .await
@@ -134,13 +134,13 @@ impl Canary {
         }
     }
 
-    pub async fn check(&self) -> Ended {
+    pub(crate) async fn check(&self) -> Ended {
         self.run(&["check", "--format", "json"]).await
     }
 }
 
 /// Chromium in a container, kept from looking up anything but loopback.
-pub fn browser_section() -> String {
+pub(crate) fn browser_section() -> String {
     r#"browser: {args: ["--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]}
 "#
     .to_owned()

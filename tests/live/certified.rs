@@ -9,19 +9,19 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
 /// Ends with the test: its standard input closes when this is dropped.
-pub struct Certified {
-    pub issuer: String,
+pub(crate) struct Certified {
+    pub(crate) issuer: String,
     process: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
 /// The client secret and password that the server is started with by default.
-pub const SECRET: &str = r#"s3cret +/%&=:?"~"#;
-pub const USERNAME: &str = "canary@example.com";
-pub const PASSWORD: &str = "c4nary & \"Söhne\" +%";
+pub(crate) const SECRET: &str = r#"s3cret +/%&=:?"~"#;
+pub(crate) const USERNAME: &str = "canary@example.com";
+pub(crate) const PASSWORD: &str = "c4nary & \"Söhne\" +%";
 
 impl Certified {
-    pub async fn start(configuration: &Value) -> Self {
+    pub(crate) async fn start(configuration: &Value) -> Self {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/live/oidc-provider");
         let mut process = Command::new("node")
             .arg("server.mjs")
@@ -50,7 +50,7 @@ impl Certified {
     }
 
     /// With its usual clients, account and pages.
-    pub async fn usual() -> Self {
+    pub(crate) async fn usual() -> Self {
         Self::start(&json!({})).await
     }
 }
