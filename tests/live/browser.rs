@@ -180,7 +180,9 @@ async fn hops_console_and_versions_are_told() {
     let mut hops = tab.hops(&redactor);
     // A status may be told later than the request that follows it.
     while hops.iter().filter(|hop| hop.status.is_none()).count() > 1 {
-        tokio::time::timeout_at(deadline(), tokio::task::yield_now()).await.unwrap();
+        tokio::time::timeout_at(deadline(), tokio::task::yield_now())
+            .await
+            .unwrap();
         hops = tab.hops(&redactor);
     }
     let seen: Vec<_> = hops
