@@ -42,7 +42,7 @@ const WAKE: Duration = Duration::from_secs(8);
 pub struct Settings {
     /// The WebDriver to start: `chromedriver`, `geckodriver`, or the path of one.
     pub driver: String,
-    /// Address of a running WebDriver or Selenium Grid to use instead.
+    /// Address of a running WebDriver or Selenium Grid to use instead; `driver` then only says whose browser to ask for.
     pub url: Option<Url>,
     /// Browsers that may run at the same time; each takes a few hundred MiB.
     #[schemars(range(min = 1))]
