@@ -44,7 +44,7 @@ pub struct Settings {
     /// The WebDriver to start: `chromedriver`, `geckodriver`, or the path of one.
     #[schemars(length(min = 1))]
     pub driver: String,
-    /// Address of a running WebDriver or Selenium Grid to use instead.
+    /// Address of a running WebDriver or Selenium Grid to use instead; `driver` then only says whose browser to ask for.
     #[schemars(extend("format" = "web-address"))]
     pub url: Option<Url>,
     /// Browsers that may run at the same time; each takes a few hundred MiB.

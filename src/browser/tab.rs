@@ -190,7 +190,7 @@ impl Tab {
             return Some(unavailable(format!("the driver does not answer: {error}")));
         }
         match browser {
-            Ok(_) | Err(BidiError::Refused(_)) => None,
+            Ok(_) | Err(BidiError::Refused(_)) => self.crashed_page(limit).await,
             Err(BidiError::Closed) => Some(Finding::new(
                 Class::BrowserCrashed,
                 "the browser ended in the middle of the run",
@@ -199,6 +199,17 @@ impl Tab {
                 let detail = format!("the browser did not answer within {limit:?}");
                 Some(Finding::new(Class::BrowserCrashed, detail))
             }
+        }
+    }
+
+    /// A page whose process died, while the browser lives on: only commands on that page tell.
+    async fn crashed_page(&self, limit: Duration) -> Option<Finding> {
+        match timeout(limit, self.client().title()).await {
+            Ok(Err(error)) if error.to_string().contains("tab crashed") => Some(Finding::new(
+                Class::BrowserCrashed,
+                "the page's process crashed",
+            )),
+            _ => None,
         }
     }
 

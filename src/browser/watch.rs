@@ -14,10 +14,11 @@ const HOP_LIMIT: usize = 200;
 const CONSOLE_LIMIT: usize = 50;
 const LINE_LIMIT_BYTES: usize = 500;
 
-/// The events that are folded here.
+/// The events that are folded here. Not `network.responseStarted`: after a redirect chromedriver at times tells it too
+/// early, with the status of the response before.
 pub(super) const EVENTS: [&str; 4] = [
     "network.beforeRequestSent",
-    "network.responseStarted",
+    "network.responseCompleted",
     "network.fetchError",
     "log.entryAdded",
 ];
@@ -95,7 +96,7 @@ impl Watch {
         let event: NetworkEvent = serde_json::from_value(params).ok()?;
         match method {
             "network.beforeRequestSent" => self.request(&event, at_ms),
-            "network.responseStarted" => {
+            "network.responseCompleted" => {
                 self.response(&event);
                 None
             }
@@ -134,7 +135,6 @@ impl Watch {
         let Some(response) = &event.response else {
             return;
         };
-        // By address: chromedriver may count a redirect before it reports the response that redirected.
         if let Some(hop) = self.find(event, &response.url) {
             hop.status = Some(response.status);
         }
@@ -476,7 +476,7 @@ mod tests {
         let mut response = first;
         response["response"] =
             json!({"url": "https://op.example.com/auth?x=1", "status": 302, "headers": []});
-        watch.take("network.responseStarted", response, 2);
+        watch.take("network.responseCompleted", response, 2);
         let callback = request("1", "https://app.example.com/cb?code=c", true);
         let reaction = watch.take("network.beforeRequestSent", callback.clone(), 3);
         assert_eq!(
@@ -521,7 +521,7 @@ mod tests {
             "status": 302,
             "headers": [{"name": "Location", "value": {"type": "string", "value": "myapp://cb?code=c"}}],
         });
-        watch.take("network.responseStarted", response, 1);
+        watch.take("network.responseCompleted", response, 1);
         assert!(
             matches!(&watch.caught, Some(Caught::Complete(c)) if c.parameters.expose() == "code=c")
         );

@@ -306,6 +306,25 @@ async fn a_browser_that_hangs_in_a_run_is_the_monitors_fault_and_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_page_whose_process_crashes_is_the_monitors_fault() {
+    let site = Site::start(answer).await;
+    let pack = Pack::new(settings());
+    let mut tab = pack.browsers.acquire(deadline()).await.unwrap();
+    open_and_stay(&mut tab, &site).await;
+    tab.client()
+        .wait()
+        .for_element(Locator::Id("allow"))
+        .await
+        .unwrap();
+    let before = pack.processes();
+    signal(before.page(), Signal::SIGKILL);
+    assert_eq!(lost(&tab).await, Class::BrowserCrashed);
+    tab.close().await;
+    pack.browsers.shutdown().await;
+    before.assert_gone();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_driver_that_hangs_between_runs_costs_no_run() {
     let pack = Pack::new(settings());
     pack.browsers

@@ -90,8 +90,15 @@ impl Processes {
                     .is_ok_and(|environment| environment.split('\0').any(|line| line == mark))
             })
             .collect();
-        let children: Vec<i32> = pids().filter(|&pid| all.contains(&parent(pid))).collect();
-        all.extend(children);
+        // Zygotes and renderers write their titles over their environment.
+        loop {
+            let is_new = |pid: &i32| !all.contains(pid) && all.contains(&parent(*pid));
+            let children: Vec<i32> = pids().filter(is_new).collect();
+            if children.is_empty() {
+                break;
+            }
+            all.extend(children);
+        }
         let driver = *all
             .iter()
             .find(|&&pid| cmdline(pid).contains("driver\0--port=0"))
@@ -111,6 +118,17 @@ impl Processes {
             .iter()
             .filter(|&&pid| kill(Pid::from_raw(pid), None).is_ok());
         there.map(|&pid| (pid, cmdline(pid))).collect()
+    }
+
+    /// The process of the page that was made last.
+    pub(crate) fn page(&self) -> i32 {
+        let is_page = |pid: &&i32| cmdline(**pid).contains("--type=renderer");
+        *self
+            .all
+            .iter()
+            .filter(is_page)
+            .max()
+            .expect("a page has a process")
     }
 
     /// Takes the dead off the process table that came to this process when their parent was killed.
