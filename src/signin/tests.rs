@@ -460,4 +460,8 @@ fn time_that_runs_out_is_named_by_what_was_reached() {
         halt(Some(&stuck), &after_login()).class,
         Class::NavigationTimeout
     );
+    assert_eq!(
+        halt(Some(&page("Loading...", &[], &[])), &start()).class,
+        Class::NavigationTimeout
+    );
 }
