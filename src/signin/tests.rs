@@ -205,7 +205,7 @@ fn nothing_is_sent_twice() {
     );
     let told = Reading {
         text: "Sign in\nNope.".into(),
-        ..same.clone()
+        ..same
     };
     check(
         &told,
