@@ -7,6 +7,7 @@
 mod bidi;
 mod driver;
 mod fault;
+mod hands;
 pub mod logout;
 pub mod page;
 mod process;
@@ -14,6 +15,7 @@ pub mod script;
 mod session;
 pub mod signin;
 mod tab;
+mod walker;
 mod watch;
 
 use std::path::PathBuf;

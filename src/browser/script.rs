@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 
 use super::page::Trouble;
-use super::signin::Walker;
+use super::walker::Walker;
 use crate::probe::{LoginAct, LoginStep, Target, Value};
 use crate::run::{Fault, Finding, Stop};
 use crate::secret::Secret;

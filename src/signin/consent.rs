@@ -53,10 +53,17 @@ pub(super) fn without_form(page: &Reading, past: &Past) -> Move {
             Move::Wait
         };
     }
-    if page.refreshes || page.busy || !page.loaded || page.quiet_ms < 2000 {
+    if page.refreshes || page.busy || !page.loaded || page.quiet_ms < 2000 || only_loads(page, past)
+    {
         return Move::Wait;
     }
     after(past, UNKNOWN, || unknown(page, past))
+}
+
+/// "Loading…" and the like: a page that is still to come.
+fn only_loads(page: &Reading, past: &Past) -> bool {
+    let bare = page.fields.is_empty() && page.buttons.is_empty() && page.text.chars().count() < 60;
+    bare && !past.password_sent && page.status.is_none_or(|status| status < 400)
 }
 
 /// The stop for a page that fits nothing.
@@ -75,9 +82,7 @@ pub(super) fn unknown(page: &Reading, past: &Past) -> Halt {
         let detail = format!("the sign-in was sent, and no redirect followed{said}");
         return Halt::new(Stage::Callback, Class::CallbackNotReached, detail);
     }
-    // "Loading…" and the like.
-    let waits = page.fields.is_empty() && page.buttons.is_empty() && page.text.chars().count() < 60;
-    if waits && page.status.is_none_or(|status| status < 400) {
+    if only_loads(page, past) {
         let detail = format!(
             "the page did not get beyond \"{}\"",
             stops::clip(&page.text)

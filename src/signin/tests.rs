@@ -205,7 +205,7 @@ fn nothing_is_sent_twice() {
     );
     let told = Reading {
         text: "Sign in\nNope.".into(),
-        ..same.clone()
+        ..same
     };
     check(
         &told,
@@ -458,6 +458,10 @@ fn time_that_runs_out_is_named_by_what_was_reached() {
     };
     assert_eq!(
         halt(Some(&stuck), &after_login()).class,
+        Class::NavigationTimeout
+    );
+    assert_eq!(
+        halt(Some(&page("Loading...", &[], &[])), &start()).class,
         Class::NavigationTimeout
     );
 }
