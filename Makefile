@@ -29,6 +29,7 @@ lint:
 bench: setup $(PLAYWRIGHT)
 	cargo build --locked --release
 	python3 benches/journey.py
+	cargo bench --locked --bench daemon
 
 setup: browser $(PROVIDER)
 

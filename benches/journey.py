@@ -63,7 +63,7 @@ def write_probe(folder, issuer):
         }},
         "login": "auto",
         "steps": [{"userinfo": {"expect": "body.email == account.username"}}, {"refresh": {}}],
-        "budget": {"logins_per_minute": 100000},
+        "budget": {"logins_per_minute": 600},
     }
     daemon = {
         "version": 1, "location": "bench", "listen": "127.0.0.1:0", "probes": [str(folder / "probe.yaml")],
