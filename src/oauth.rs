@@ -98,6 +98,14 @@ impl Reply<'_> {
         }
     }
 
+    /// The same for documents that describe the provider: one that cannot be read is one that is broken.
+    fn document(&self, what: &str) -> Result<Map<String, Value>, Fault> {
+        self.object(what).map_err(|fault| match fault {
+            Fault::Check(finding) => refuse(Class::MetadataInvalid, finding.detail),
+            other => other,
+        })
+    }
+
     /// What the body is instead, for a message.
     fn looks_like(&self) -> &'static str {
         let start = self.body.trim_ascii_start();

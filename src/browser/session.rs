@@ -107,7 +107,8 @@ impl Session {
         drop(bidi);
         match driver {
             Some(driver) => {
-                let _ = client.persist().await;
+                // A command that hangs in the driver would hold this one back for ever.
+                let _ = timeout(GOODBYE, client.persist()).await;
                 driver.end().await;
             }
             None => {

@@ -33,7 +33,7 @@ pub fn read(reply: &Reply<'_>) -> Result<KeySet, Fault> {
     if reply.status != 200 {
         return Err(reply.fault());
     }
-    let document = reply.object("the key set")?;
+    let document = reply.document("the key set")?;
     let Some(keys) = document.get("keys").and_then(Value::as_array) else {
         let detail = "the key set has no list `keys`";
         return Err(refuse(Class::MetadataInvalid, detail));
@@ -121,8 +121,8 @@ mod tests {
             let fault = read(&reply(200, &[], body)).unwrap_err();
             assert_eq!(class_of(&fault), Some(expected), "{body}");
         };
-        check("", Class::MalformedResponse);
-        check("[]", Class::MalformedResponse);
+        check("", Class::MetadataInvalid);
+        check("[]", Class::MetadataInvalid);
         check("{}", Class::MetadataInvalid);
         check(r#"{"status":"ok"}"#, Class::MetadataInvalid);
         check(r#"{"keys":{}}"#, Class::MetadataInvalid);

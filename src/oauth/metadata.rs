@@ -177,7 +177,7 @@ pub fn read(reply: &Reply<'_>, server: &Server, needed: &[Endpoint]) -> Result<M
     if reply.status != 200 {
         return Err(reply.fault());
     }
-    let document = reply.object("the metadata document")?;
+    let document = reply.document("the metadata document")?;
     if let Some(issuer) = &server.issuer {
         same_issuer(&document, issuer)?;
     }

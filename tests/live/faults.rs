@@ -49,6 +49,7 @@ async fn check(cases: &[(&str, Value, &str)]) {
             serde_json::from_value(json!({ "endpoint": endpoint, "fault": fault })).unwrap();
         provider.faults().clear();
         provider.faults().put(fault.clone()).unwrap();
+        println!("{endpoint} {:?}", fault.fault);
         let ended = canary.check().await;
         let got = ended.verdict();
         if got != *expected {
@@ -75,7 +76,7 @@ async fn wrong_answers_of_the_endpoints() {
         (
             "discovery",
             json!({"status": 503}),
-            "failed discovery temporarily_unavailable",
+            "failed discovery http_server_error",
         ),
         (
             "discovery",
@@ -202,7 +203,7 @@ async fn wrong_answers_of_the_endpoints() {
         (
             "revocation",
             json!({"status": 503}),
-            "failed revocation temporarily_unavailable",
+            "failed revocation http_server_error",
         ),
         (
             "logout",

@@ -7,5 +7,6 @@ mod certified;
 mod faults;
 mod isolation;
 mod journeys;
+mod service;
 mod signin;
 mod support;

@@ -74,9 +74,9 @@ fn a_document_that_does_not_hold_up_is_named() {
     let without = |name: &str| document(|all| drop(all.shift_remove(name)));
     let with =
         |name: &str, value: &str| document(|all| drop(all.insert(name.into(), value.into())));
-    check("", Class::MalformedResponse);
-    check("<html>", Class::MalformedResponse);
-    check("[]", Class::MalformedResponse);
+    check("", Class::MetadataInvalid);
+    check("<html>", Class::MetadataInvalid);
+    check("[]", Class::MetadataInvalid);
     check("{}", Class::MetadataInvalid);
     check(&without("issuer"), Class::MetadataInvalid);
     check(&without("jwks_uri"), Class::MetadataInvalid);
