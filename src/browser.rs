@@ -1,10 +1,9 @@
 //! Browsers, and the windows that runs get in them. Starts drivers when the first run needs one, keeps each for one run
 //! after the other, and kills what hangs, died or grew old, with its whole process tree.
 //!
-//! The callback is held back inside the browser by WebDriver BiDi, before the request is sent, so the application at
+//! The callback is held back inside the browser, before the request is sent, so the application at
 //! the redirect URI never sees a code. Every run has a user context of its own.
 
-mod bidi;
 mod driver;
 mod fault;
 mod hands;
@@ -17,6 +16,7 @@ pub mod signin;
 mod tab;
 mod walker;
 mod watch;
+mod wire;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Once};

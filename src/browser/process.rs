@@ -91,7 +91,8 @@ fn sweep_one(folder: &Path) -> bool {
 /// Kills all processes of `folder`, waits until they are gone, and removes it.
 fn clear(folder: &Path) {
     let end = Instant::now() + DEATH;
-    while strike(folder) + reap_orphans() > 0 && Instant::now() < end {
+    let mut known = BTreeSet::new();
+    while strike(folder, &mut known) + reap_orphans() > 0 && Instant::now() < end {
         pause();
     }
     while let Err(error) = fs::remove_dir_all(folder) {
@@ -114,15 +115,20 @@ fn pause() {
     std::thread::sleep(PAUSE);
 }
 
-/// Kills what is there at this moment and says how many that were.
-fn strike(folder: &Path) -> usize {
-    let found = members(&table(), |pid| is_marked(pid, folder));
+/// Kills what is there at this moment and says how many that were. A process about to end has lost its environment and
+/// its parent, so those that were found once stay `known`.
+fn strike(folder: &Path, known: &mut BTreeSet<i32>) -> usize {
+    let found = members(&table(), |pid| {
+        known.contains(&pid) || is_marked(pid, folder)
+    });
     for &pid in &found {
         let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         // Fails for all but our own children, whose entry in the process table would else stay.
         let _ = waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG));
     }
-    found.len()
+    let count = found.len();
+    known.extend(found);
+    count
 }
 
 /// Reaps dead processes that came to us as orphans, and says how many there were: one whose threads are still ending

@@ -7,9 +7,9 @@ use serde_json::{Map, Value as Json, json};
 use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
-use super::bidi::{Bidi, BidiError};
 use super::driver::{Driver, unavailable};
-use super::watch::EVENTS;
+use super::watch::{EVENTS, Pattern};
+use super::wire::{Board, Wire, WireError};
 use super::{Kind, Settings};
 use crate::run::{BrowserVersion, Finding};
 
@@ -34,11 +34,25 @@ const CHROMIUM_ARGS: [&str; 10] = [
     "--no-first-run",
 ];
 
+/// A pattern that holds requests back.
+#[derive(Debug)]
+struct Armed {
+    pattern: Pattern,
+    /// The interception's id, where BiDi does it.
+    intercept: Option<String>,
+}
+
 /// A browser, with the driver that serves it where that is ours.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) client: Client,
-    pub(super) bidi: Bidi,
+    pub(super) board: Board,
+    pub(super) bidi: Wire,
+    /// Chromium only. chromedriver takes no BiDi command while a WebDriver command waits for a page, and a page waits
+    /// for the request that is held back: so that one is held and let go where chromedriver has no part in it.
+    pub(super) devtools: Option<Wire>,
+    /// What the browser holds back at this moment.
+    armed: Option<Armed>,
     pub(super) version: BrowserVersion,
     /// Where the driver listens.
     pub(super) address: Url,
@@ -64,10 +78,13 @@ impl Session {
             Err(_) => Err(unavailable("the driver did not open a browser in time")),
         };
         match opened {
-            Ok((client, bidi, version)) => Ok(Self {
-                client,
-                bidi,
-                version,
+            Ok(opened) => Ok(Self {
+                client: opened.client,
+                board: opened.board,
+                bidi: opened.bidi,
+                devtools: opened.devtools,
+                armed: None,
+                version: opened.version,
                 address,
                 runs: 0,
                 driver,
@@ -84,10 +101,97 @@ impl Session {
         }
     }
 
+    /// Holds back requests that fit `pattern`, and no others.
+    pub(super) async fn arm(
+        &mut self,
+        pattern: Option<Pattern>,
+        deadline: Instant,
+    ) -> Result<(), WireError> {
+        if self.armed.as_ref().map(|armed| &armed.pattern) == pattern.as_ref() {
+            return Ok(());
+        }
+        if let Some(armed) = self.armed.take() {
+            match (&self.devtools, armed.intercept) {
+                (Some(devtools), _) => devtools.call("Fetch.disable", json!({}), deadline).await?,
+                (None, intercept) => {
+                    let params = json!({"intercept": intercept});
+                    self.bidi
+                        .call("network.removeIntercept", params, deadline)
+                        .await?
+                }
+            };
+        }
+        let Some(pattern) = pattern else {
+            return Ok(());
+        };
+        let intercept = match &self.devtools {
+            Some(devtools) => {
+                let paused = json!({"urlPattern": pattern.devtools, "requestStage": "Request"});
+                let params = json!({"patterns": [paused]});
+                devtools.call("Fetch.enable", params, deadline).await?;
+                None
+            }
+            None => {
+                let patterns = [&pattern.bidi];
+                let params = json!({"phases": ["beforeRequestSent"], "urlPatterns": patterns});
+                let added = self
+                    .bidi
+                    .call("network.addIntercept", params, deadline)
+                    .await?;
+                added["intercept"].as_str().map(str::to_owned)
+            }
+        };
+        self.armed = Some(Armed { pattern, intercept });
+        Ok(())
+    }
+
+    /// Drops a user context with everything in it, past a driver that may be busy.
+    pub(super) async fn drop_context(
+        &self,
+        user_context: &str,
+        deadline: Instant,
+    ) -> Result<(), WireError> {
+        match &self.devtools {
+            Some(devtools) => {
+                let params = json!({"browserContextId": user_context});
+                devtools
+                    .call("Target.disposeBrowserContext", params, deadline)
+                    .await?;
+            }
+            None => {
+                let params = json!({"userContext": user_context});
+                self.bidi
+                    .call("browser.removeUserContext", params, deadline)
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the browser answers at all; whatever a page does, it should.
+    pub(super) async fn pulse(&self, deadline: Instant) -> Result<(), WireError> {
+        let answer = match &self.devtools {
+            Some(devtools) => {
+                devtools
+                    .call("Browser.getVersion", json!({}), deadline)
+                    .await
+            }
+            None => {
+                self.bidi
+                    .call("browser.getUserContexts", json!({}), deadline)
+                    .await
+            }
+        };
+        match answer {
+            Ok(_) | Err(WireError::Refused(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Counts a run, and says whether the session is good for another.
     pub(super) fn is_good_after_run(&mut self) -> bool {
         self.runs += 1;
-        self.runs < RUNS && !self.bidi.is_closed()
+        self.runs < RUNS && !self.board.is_closed()
     }
 
     /// Whether the driver's process is there; assumed of one that is not ours.
@@ -98,13 +202,7 @@ impl Session {
     /// Ends browser and driver. A driver of ours is killed with all it started, which is quicker than asking and works
     /// when it hangs; any other is asked.
     pub(super) async fn end(self) {
-        let Self {
-            client,
-            bidi,
-            driver,
-            ..
-        } = self;
-        drop(bidi);
+        let Self { client, driver, .. } = self;
         match driver {
             Some(driver) => {
                 // A command that hangs in the driver would hold this one back for ever.
@@ -118,10 +216,16 @@ impl Session {
     }
 }
 
-async fn open(
-    settings: &Settings,
-    address: &Url,
-) -> Result<(Client, Bidi, BrowserVersion), Finding> {
+/// A session as it was opened.
+struct Opened {
+    client: Client,
+    board: Board,
+    bidi: Wire,
+    devtools: Option<Wire>,
+    version: BrowserVersion,
+}
+
+async fn open(settings: &Settings, address: &Url) -> Result<Opened, Finding> {
     let client = ClientBuilder::rustls()
         .map_err(|error| unavailable(format!("no certificates to trust: {error}")))?
         .capabilities(capabilities(settings))
@@ -129,20 +233,40 @@ async fn open(
         .await
         .map_err(|error| refused(settings, address, &error.to_string()))?;
     let granted = client.capabilities().cloned().unwrap_or_default();
-    let bidi = connect(&granted, address).await?;
-    let soon = Instant::now() + CONNECT;
-    for (method, params) in [
-        ("session.subscribe", json!({"events": EVENTS})),
-        (
-            "network.addDataCollector",
-            json!({"dataTypes": ["request"], "maxEncodedDataSize": POST_LIMIT_BYTES}),
-        ),
-    ] {
-        bidi.call(method, params, soon)
-            .await
-            .map_err(|error| unavailable(format!("the browser refused {method}: {error}")))?;
+    let board = Board::new();
+    let bidi = bidi(&granted, address, &board).await?;
+    let devtools = match settings.kind() {
+        Kind::Chromium => Some(devtools(&granted, address, &board).await?),
+        Kind::Firefox => None,
+    };
+    let collector = json!({"dataTypes": ["request"], "maxEncodedDataSize": POST_LIMIT_BYTES});
+    set_up(&bidi, "session.subscribe", json!({"events": EVENTS})).await?;
+    set_up(&bidi, "network.addDataCollector", collector).await?;
+    if let Some(devtools) = &devtools {
+        // Tells of pages that crash.
+        set_up(
+            devtools,
+            "Target.setDiscoverTargets",
+            json!({"discover": true}),
+        )
+        .await?;
     }
-    Ok((client, bidi, version(&granted)))
+    Ok(Opened {
+        version: version(&granted),
+        client,
+        board,
+        bidi,
+        devtools,
+    })
+}
+
+async fn set_up(wire: &Wire, method: &'static str, params: Json) -> Result<(), Finding> {
+    match wire.call(method, params, Instant::now() + CONNECT).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(unavailable(format!(
+            "the browser refused {method}: {error}"
+        ))),
+    }
 }
 
 /// The driver's message, shortened to its first line, with what helps where that is known.
@@ -169,27 +293,63 @@ fn refused(settings: &Settings, address: &Url, message: &str) -> Finding {
     ))
 }
 
-async fn connect(granted: &Map<String, Json>, driver: &Url) -> Result<Bidi, Finding> {
+async fn bidi(granted: &Map<String, Json>, driver: &Url, board: &Board) -> Result<Wire, Finding> {
     let Some(address) = granted.get("webSocketUrl").and_then(Json::as_str) else {
         return Err(unavailable(
-            "the driver does not speak WebDriver BiDi; it is needed to hold back the callback",
+            "the driver does not speak WebDriver BiDi, which tells what pages request; a newer one is needed",
         ));
     };
-    let first = match timeout(CONNECT, Bidi::connect(address)).await {
-        Ok(Ok(bidi)) => return Ok(bidi),
+    connect(address, driver, board)
+        .await
+        .map_err(|reason| unavailable(format!("no WebDriver BiDi connection: {reason}")))
+}
+
+/// A grid passes DevTools on at an address of its own; else the browser is on the driver's machine.
+async fn devtools(
+    granted: &Map<String, Json>,
+    driver: &Url,
+    board: &Board,
+) -> Result<Wire, Finding> {
+    let closed =
+        |reason: String| unavailable(format!("no DevTools connection to the browser: {reason}"));
+    if let Some(address) = granted.get("se:cdp").and_then(Json::as_str) {
+        return connect(address, driver, board).await.map_err(closed);
+    }
+    let debugger = granted
+        .get("goog:chromeOptions")
+        .and_then(|options| options.get("debuggerAddress"))
+        .and_then(Json::as_str)
+        .ok_or_else(|| closed("the driver names no address for it".to_owned()))?;
+    let known = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(CONNECT)
+        .build();
+    let known = known.map_err(|error| closed(error.to_string()))?;
+    let answer = async {
+        let url = format!("http://{debugger}/json/version");
+        let body = known.get(url).send().await?.bytes().await?;
+        Ok::<_, reqwest::Error>(serde_json::from_slice::<Json>(&body).unwrap_or_default())
+    };
+    let answer = answer.await.map_err(|error| closed(error.to_string()))?;
+    let address = answer["webSocketDebuggerUrl"].as_str().unwrap_or_default();
+    connect(address, driver, board).await.map_err(closed)
+}
+
+/// Connects to `address`, or else to the same place at the host of the driver: a grid may name an address of its own
+/// inside network, and the one that was given is known to work.
+async fn connect(address: &str, driver: &Url, board: &Board) -> Result<Wire, String> {
+    let first = match timeout(CONNECT, Wire::connect(address, board)).await {
+        Ok(Ok(wire)) => return Ok(wire),
         Ok(Err(error)) => error.to_string(),
         Err(_) => "no answer".to_owned(),
     };
-    // A grid may name an address of its own inside network; the one that was given is known to work.
     let again = outside_address(address, driver);
     if again != address
-        && let Ok(Ok(bidi)) = timeout(CONNECT, Bidi::connect(&again)).await
+        && let Ok(Ok(wire)) = timeout(CONNECT, Wire::connect(&again, board)).await
     {
-        return Ok(bidi);
+        return Ok(wire);
     }
-    Err(unavailable(format!(
-        "no WebDriver BiDi connection: {first}"
-    )))
+    Err(first)
 }
 
 /// `address` at the host and port of `driver`.
@@ -212,10 +372,8 @@ fn outside_address(address: &str, driver: &Url) -> String {
     }
 }
 
-/// What is asked of the driver.
-///
-/// The page load strategy is `none`: with another one a click waits for the page that follows it, and while it waits,
-/// chromedriver takes no word on the request that is held back, so that both wait for each other.
+/// What is asked of the driver. The page load strategy is `none`: with another one a click would wait for the page that
+/// follows it, which never comes where the callback is held back.
 fn capabilities(settings: &Settings) -> Map<String, Json> {
     let mut wanted = json!({
         "pageLoadStrategy": "none",
@@ -284,12 +442,12 @@ fn version(granted: &Map<String, Json>) -> BrowserVersion {
 }
 
 /// A command to a running browser failed.
-pub(super) fn lost(error: &BidiError) -> Finding {
+pub(super) fn lost(error: &WireError) -> Finding {
     use crate::taxonomy::Class;
     match error {
-        BidiError::Closed => Finding::new(Class::BrowserCrashed, "the browser is gone"),
-        BidiError::Overdue(_) => unavailable(error.to_string()),
-        BidiError::Refused(_) => Finding::new(Class::BrowserCrashed, error.to_string()),
+        WireError::Closed => Finding::new(Class::BrowserCrashed, "the browser is gone"),
+        WireError::Overdue(_) => unavailable(error.to_string()),
+        WireError::Refused(_) => Finding::new(Class::BrowserCrashed, error.to_string()),
     }
 }
 

@@ -2,6 +2,7 @@
 //! authentication and history with it when it goes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fantoccini::Client;
@@ -11,11 +12,11 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
-use super::bidi::BidiError;
 use super::driver::unavailable;
 use super::fault;
 use super::session::{Session, lost};
-use super::watch::{Callback, Catch, Caught};
+use super::watch::{Callback, Catch, Caught, Pattern};
+use super::wire::WireError;
 use super::{Pool, status};
 use crate::probe::{RedirectUri, ResponseMode};
 use crate::redact::Redactor;
@@ -38,8 +39,8 @@ pub struct Tab {
     session: Option<Session>,
     user_context: String,
     context: String,
-    /// The interception at the redirect URI, and its pattern.
-    intercept: Option<(String, Json)>,
+    /// Browser or driver failed this run; they get no other.
+    broken: AtomicBool,
     pool: Arc<Pool>,
     _permit: OwnedSemaphorePermit,
 }
@@ -68,7 +69,7 @@ impl Tab {
                 session: Some(session),
                 user_context,
                 context,
-                intercept: None,
+                broken: AtomicBool::new(false),
                 pool,
                 _permit: permit,
             }),
@@ -104,41 +105,23 @@ impl Tab {
             mode,
         };
         self.arm(catch.pattern(), deadline).await?;
-        let bidi = &self.session().bidi;
-        bidi.change(|watch| watch.expect(Some(catch)));
-        let params = json!({"context": self.context, "url": url.as_str(), "wait": "none"});
-        let navigation = tokio::select! {
-            biased;
-            () = bidi.until(|board| board.closed || board.watch.is_settled()) => return Ok(()),
-            navigation = bidi.call("browsingContext.navigate", params, deadline) => navigation,
-        };
-        match navigation {
-            Ok(_) => Ok(()),
-            // The browser says at once that it cannot; `arrived` tells.
-            Err(BidiError::Refused(message)) => {
-                bidi.change(|watch| {
-                    if !watch.is_settled() {
-                        watch.failed = fault::of_load(&message, url.as_str());
-                    }
-                });
-                Ok(())
-            }
-            Err(error) => Err(self.blame(&error).await),
-        }
+        let board = &self.session().board;
+        board.change(|watch| watch.expect(Some(catch)));
+        self.start(url, deadline).await
     }
 
     /// Waits for the callback, as long as the browser lives.
     pub async fn arrived(&self) -> Arrival {
-        let bidi = &self.session().bidi;
+        let board = &self.session().board;
         loop {
-            let news = bidi.until(|board| board.closed || board.watch.is_settled());
+            let news = board.until(|watch| watch.is_settled());
             if timeout(HEARTBEAT, news).await.is_err() {
                 if let Some(finding) = self.trouble(PULSE).await {
                     return Arrival::Lost(finding);
                 }
                 continue;
             }
-            let (caught, failed) = bidi.read(|watch| (watch.caught.clone(), watch.failed.clone()));
+            let (caught, failed) = board.read(|watch| (watch.caught.clone(), watch.failed.clone()));
             match (caught, failed) {
                 (Some(Caught::Complete(callback)), _) => return Arrival::Callback(callback),
                 (Some(Caught::Posted { request }), _) => return self.posted(request).await,
@@ -154,24 +137,48 @@ impl Tab {
     /// Loads `url` to its end and says where that was; nothing is held back.
     pub async fn navigate(&mut self, url: &Url, deadline: Instant) -> Result<Url, Finding> {
         self.arm(None, deadline).await?;
-        let bidi = &self.session().bidi;
-        bidi.change(|watch| watch.expect(None));
-        let params = json!({"context": self.context, "url": url.as_str(), "wait": "complete"});
-        match bidi
-            .call("browsingContext.navigate", params, deadline)
-            .await
-        {
-            Ok(result) => {
-                let reached = result["url"]
-                    .as_str()
-                    .and_then(|reached| Url::parse(reached).ok());
-                Ok(reached.unwrap_or_else(|| url.clone()))
+        let board = &self.session().board;
+        board.change(|watch| watch.expect(None));
+        self.start(url, deadline).await?;
+        let ended = board.until(|watch| watch.is_settled() || watch.has_loaded());
+        if timeout_at(deadline, ended).await.is_err() {
+            return Err(self.blame(&WireError::Overdue("a page")).await);
+        }
+        let (failed, loaded) = board.read(|watch| (watch.failed.clone(), watch.loaded.clone()));
+        match (failed, loaded) {
+            (Some(finding), _) => Err(finding),
+            (None, Some(loaded)) => Ok(Url::parse(&loaded).unwrap_or_else(|_| url.clone())),
+            (None, None) => Err(self.blame(&WireError::Closed).await),
+        }
+    }
+
+    /// Sends the window to `url`, and returns when that is requested: the command itself ends only with an answer. A page
+    /// that cannot be loaded shows in the watch.
+    async fn start(&self, url: &Url, deadline: Instant) -> Result<(), Finding> {
+        let Session { bidi, board, .. } = self.session();
+        let before = board.read(|watch| watch.hops.len());
+        let params = json!({"context": self.context, "url": url.as_str(), "wait": "none"});
+        let navigation = tokio::select! {
+            biased;
+            () = board.until(|watch| watch.is_settled() || watch.hops.len() > before) => return Ok(()),
+            navigation = bidi.call("browsingContext.navigate", params, deadline) => navigation,
+        };
+        match navigation {
+            Ok(_) => Ok(()),
+            Err(WireError::Refused(message)) => {
+                let failed = fault::of_load(&message, url.as_str());
+                board.change(|watch| watch.failed = watch.failed.take().or(failed));
+                Ok(())
             }
-            Err(BidiError::Refused(message)) => {
-                let failed = bidi.read(|watch| watch.failed.clone());
-                let failed = failed.or_else(|| fault::of_load(&message, url.as_str()));
-                Err(failed.unwrap_or_else(|| Finding::new(Class::UnexpectedPage, message)))
-            }
+            Err(error) => Err(self.blame(&error).await),
+        }
+    }
+
+    /// Holds back requests that fit `pattern`, and no others.
+    async fn arm(&mut self, pattern: Option<Pattern>, deadline: Instant) -> Result<(), Finding> {
+        let session = self.session.as_mut().expect("only `close` takes it");
+        match session.arm(pattern, deadline).await {
+            Ok(()) => Ok(()),
             Err(error) => Err(self.blame(&error).await),
         }
     }
@@ -179,43 +186,35 @@ impl Tab {
     /// Whether browser or driver are at fault: asks both, and gives each `limit` to answer. For whoever waited for a
     /// page in vain, before a provider is blamed.
     pub async fn trouble(&self, limit: Duration) -> Option<Finding> {
+        let finding = self.diagnose(limit).await;
+        if finding.is_some() {
+            self.broken.store(true, Ordering::Relaxed);
+        }
+        finding
+    }
+
+    async fn diagnose(&self, limit: Duration) -> Option<Finding> {
         let session = self.session();
         let deadline = Instant::now() + limit;
         let driver = status(&self.pool.http, &session.address, limit);
-        let browser = session
-            .bidi
-            .call("browser.getUserContexts", json!({}), deadline);
-        let (driver, browser) = tokio::join!(driver, browser);
+        let (driver, browser) = tokio::join!(driver, session.pulse(deadline));
         if let Err(error) = driver {
             return Some(unavailable(format!("the driver does not answer: {error}")));
         }
-        match browser {
-            Ok(_) | Err(BidiError::Refused(_)) => self.crashed_page(limit).await,
-            Err(BidiError::Closed) => Some(Finding::new(
-                Class::BrowserCrashed,
-                "the browser ended in the middle of the run",
-            )),
-            Err(BidiError::Overdue(_)) => {
-                let detail = format!("the browser did not answer within {limit:?}");
-                Some(Finding::new(Class::BrowserCrashed, detail))
+        let detail = match browser {
+            Ok(()) if session.board.read(|watch| watch.crashed) => {
+                "the page's process crashed".to_owned()
             }
-        }
-    }
-
-    /// A page whose process died, while the browser lives on: only commands on that page tell.
-    async fn crashed_page(&self, limit: Duration) -> Option<Finding> {
-        match timeout(limit, self.client().title()).await {
-            Ok(Err(error)) if error.to_string().contains("tab crashed") => Some(Finding::new(
-                Class::BrowserCrashed,
-                "the page's process crashed",
-            )),
-            _ => None,
-        }
+            Ok(()) => return None,
+            Err(WireError::Overdue(_)) => format!("the browser did not answer within {limit:?}"),
+            Err(_) => "the browser ended in the middle of the run".to_owned(),
+        };
+        Some(Finding::new(Class::BrowserCrashed, detail))
     }
 
     /// What the top page requested so far, in order.
     pub fn hops(&self, redactor: &Redactor) -> Vec<Hop> {
-        let mut hops = self.session().bidi.read(|watch| watch.hops.clone());
+        let mut hops = self.session().board.read(|watch| watch.hops.clone());
         for hop in &mut hops {
             hop.url = redactor.url(&hop.url);
         }
@@ -224,7 +223,7 @@ impl Tab {
 
     /// Errors that pages wrote to the console so far.
     pub fn console_errors(&self, redactor: &Redactor) -> Vec<String> {
-        let lines = self.session().bidi.read(|watch| watch.console.clone());
+        let lines = self.session().board.read(|watch| watch.console.clone());
         lines.iter().map(|line| redactor.text(line)).collect()
     }
 
@@ -252,52 +251,17 @@ impl Tab {
         let Some(mut session) = self.session.take() else {
             return;
         };
-        let cleared = session.has_driver() && self.clear(&session).await.is_ok();
+        let cleared = !self.broken.load(Ordering::Relaxed)
+            && session.has_driver()
+            && session
+                .drop_context(&self.user_context, Instant::now() + CLOSE)
+                .await
+                .is_ok();
         if cleared && session.is_good_after_run() {
             self.pool.give_back(session).await;
         } else {
             session.end().await;
         }
-    }
-
-    /// Takes what the run set up out of `session` again.
-    async fn clear(&mut self, session: &Session) -> Result<(), BidiError> {
-        let deadline = Instant::now() + CLOSE;
-        if let Some((intercept, _)) = self.intercept.take() {
-            let params = json!({"intercept": intercept});
-            session
-                .bidi
-                .call("network.removeIntercept", params, deadline)
-                .await?;
-        }
-        let params = json!({"userContext": self.user_context});
-        session
-            .bidi
-            .call("browser.removeUserContext", params, deadline)
-            .await?;
-        Ok(())
-    }
-
-    /// Holds back requests that fit `pattern`, and no others.
-    async fn arm(&mut self, pattern: Option<Json>, deadline: Instant) -> Result<(), Finding> {
-        if self.intercept.as_ref().map(|(_, armed)| armed) == pattern.as_ref() {
-            return Ok(());
-        }
-        let bidi = &self.session.as_ref().expect("only `close` takes it").bidi;
-        if let Some((intercept, _)) = self.intercept.take() {
-            let params = json!({"intercept": intercept});
-            let removed = bidi.call("network.removeIntercept", params, deadline).await;
-            removed.map_err(|error| lost(&error))?;
-        }
-        let Some(pattern) = pattern else {
-            return Ok(());
-        };
-        let params = json!({"phases": ["beforeRequestSent"], "urlPatterns": [pattern]});
-        let added = bidi.call("network.addIntercept", params, deadline).await;
-        let added = added.map_err(|error| lost(&error))?;
-        let intercept = text(&added, "intercept").map_err(|error| lost(&error))?;
-        self.intercept = Some((intercept, pattern));
-        Ok(())
     }
 
     /// The body of the form post at the redirect URI. The browser gives it out once the request has failed.
@@ -315,10 +279,10 @@ impl Tab {
     }
 
     /// A command failed: the driver's fault, or the browser's, or the page was just slow.
-    async fn blame(&self, error: &BidiError) -> Finding {
+    async fn blame(&self, error: &WireError) -> Finding {
         match (self.trouble(PULSE).await, error) {
             (Some(finding), _) => finding,
-            (None, BidiError::Overdue(_)) => {
+            (None, WireError::Overdue(_)) => {
                 Finding::new(Class::NavigationTimeout, "the page did not load in time")
             }
             (None, error) => lost(error),
@@ -340,7 +304,7 @@ async fn prepare(session: &Session, deadline: Instant) -> Result<(String, String
         Ok((user_context, text(&made, "context")?))
     };
     let (user_context, context) = made.await.map_err(|error| lost(&error))?;
-    bidi.begin(&context);
+    session.board.begin(&context);
     let window = WindowHandle::try_from(context.clone())
         .map_err(|_| unavailable("the browser made a window that WebDriver cannot name"))?;
     match timeout_at(deadline, session.client.switch_to_window(window)).await {
@@ -354,9 +318,9 @@ async fn prepare(session: &Session, deadline: Instant) -> Result<(String, String
     }
 }
 
-fn text(result: &Json, name: &'static str) -> Result<String, BidiError> {
+fn text(result: &Json, name: &'static str) -> Result<String, WireError> {
     let text = result[name].as_str().map(str::to_owned);
-    text.ok_or_else(|| BidiError::Refused(format!("an answer without `{name}`")))
+    text.ok_or_else(|| WireError::Refused(format!("an answer without `{name}`")))
 }
 
 /// Bytes as BiDi gives them: text, or base64 where they are no text.

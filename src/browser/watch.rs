@@ -14,13 +14,14 @@ const HOP_LIMIT: usize = 200;
 const CONSOLE_LIMIT: usize = 50;
 const LINE_LIMIT_BYTES: usize = 500;
 
-/// The events that are folded here. Not `network.responseStarted`: after a redirect chromedriver at times tells it too
+/// The events of WebDriver BiDi that are folded here. Not `network.responseStarted`: after a redirect chromedriver at times tells it too
 /// early, with the status of the response before.
-pub(super) const EVENTS: [&str; 4] = [
+pub(super) const EVENTS: [&str; 5] = [
     "network.beforeRequestSent",
     "network.responseCompleted",
     "network.fetchError",
     "log.entryAdded",
+    "browsingContext.load",
 ];
 
 /// The callback, caught before it left the browser. The parameters are as they came, still encoded.
@@ -55,8 +56,12 @@ pub(super) struct Watch {
     context: String,
     catch: Option<Catch>,
     pub(super) caught: Option<Caught>,
+    /// The process of the page died.
+    pub(super) crashed: bool,
     /// The last document could not be loaded.
     pub(super) failed: Option<Finding>,
+    /// Address of the page that loaded last, since the last address was asked for.
+    pub(super) loaded: Option<String>,
     pub(super) hops: Vec<Hop>,
     pub(super) console: Vec<String>,
     /// Ids of the requests behind `hops`; a redirect keeps the id.
@@ -80,18 +85,37 @@ impl Watch {
         self.catch = catch;
         self.caught = None;
         self.failed = None;
+        self.loaded = None;
     }
 
-    /// Whether there is something to tell: the callback, or that it will not come.
+    /// Whether there is something to tell: the callback, or why it will not come.
     pub(super) fn is_settled(&self) -> bool {
-        self.caught.is_some() || self.failed.is_some()
+        self.caught.is_some() || self.failed.is_some() || self.crashed
+    }
+
+    /// Whether the page that was asked for is there to its end. The end of the one before may be told late.
+    pub(super) fn has_loaded(&self) -> bool {
+        let is_answered = self.hops.last().is_some_and(|hop| hop.status.is_some());
+        is_answered && self.loaded.is_some()
     }
 
     /// Takes one event in.
     pub(super) fn take(&mut self, method: &str, params: Json, at_ms: u64) -> Option<Reaction> {
-        if method == "log.entryAdded" {
-            self.log(&params);
-            return None;
+        match method {
+            "log.entryAdded" => {
+                self.log(&params);
+                return None;
+            }
+            "browsingContext.load" => {
+                self.load(&params);
+                return None;
+            }
+            "Target.targetCrashed" => {
+                self.crashed |= params["targetId"] == self.context;
+                return None;
+            }
+            "Fetch.requestPaused" => return self.paused(params),
+            _ => {}
         }
         let event: NetworkEvent = serde_json::from_value(params).ok()?;
         match method {
@@ -110,14 +134,16 @@ impl Watch {
 
     fn request(&mut self, event: &NetworkEvent, at_ms: u64) -> Option<Reaction> {
         let request = &event.request;
-        let held = self.catch.as_ref().and_then(|catch| catch.holds(request));
         if event.navigation.is_some() && self.is_document(event) {
             self.failed = None;
             self.hop(event, at_ms);
         }
-        // The first answer counts. A page that asks twice is held back twice all the same.
+        let held = self.catch.as_ref().and_then(|catch| catch.holds(request));
         let hold = held.is_some();
-        if self.caught.is_none() {
+        // Where DevTools hold the request back, this event comes beside theirs and holds nothing.
+        let is_app = self.catch.as_ref().is_some_and(|catch| !catch.is_http());
+        // The first answer counts. A page that asks twice is held back twice all the same.
+        if self.caught.is_none() && (event.is_blocked || is_app) {
             self.caught = held;
         }
         if !event.is_blocked {
@@ -129,6 +155,22 @@ impl Watch {
         } else {
             ("network.continueRequest", parameters)
         })
+    }
+
+    /// DevTools hold a request back.
+    fn paused(&mut self, params: Json) -> Option<Reaction> {
+        let paused: Paused = serde_json::from_value(params).ok()?;
+        let held = self
+            .catch
+            .as_ref()
+            .and_then(|catch| catch.holds_paused(&paused));
+        let id = paused.request_id;
+        let Some(caught) = held else {
+            return Some(("Fetch.continueRequest", json!({"requestId": id})));
+        };
+        self.caught.get_or_insert(caught);
+        let parameters = json!({"requestId": id, "errorReason": "Aborted"});
+        Some(("Fetch.failRequest", parameters))
     }
 
     fn response(&mut self, event: &NetworkEvent) {
@@ -163,6 +205,14 @@ impl Watch {
         hop.error = Some(error.clone());
         let url = event.request.url.clone();
         self.failed = fault::of_load(&error, &url);
+    }
+
+    fn load(&mut self, event: &Json) {
+        let url = event["url"].as_str().unwrap_or_default();
+        // The page with which a window begins may be told late.
+        if event["context"] == self.context && url != "about:blank" {
+            self.loaded = Some(url.to_owned());
+        }
     }
 
     fn log(&mut self, entry: &Json) {
@@ -220,6 +270,25 @@ impl Catch {
         })
     }
 
+    fn holds_paused(&self, paused: &Paused) -> Option<Caught> {
+        let request = &paused.request;
+        let fragment = request.url_fragment.as_deref().unwrap_or_default();
+        let callback =
+            self.holds_address(&request.method, &format!("{}{fragment}", request.url))?;
+        if request.method != "POST" {
+            return Some(Caught::Complete(callback));
+        }
+        Some(match (&request.post_data, &paused.network_id) {
+            (None, Some(id)) => Caught::Posted {
+                request: id.clone(),
+            },
+            (data, _) => Caught::Complete(Callback {
+                mode: ResponseMode::FormPost,
+                parameters: Secret::new(data.clone().unwrap_or_default()),
+            }),
+        })
+    }
+
     /// The parameters, where `address` is the redirect URI with something added.
     fn holds_address(&self, method: &str, address: &str) -> Option<Callback> {
         let url = Url::parse(address).ok()?;
@@ -253,37 +322,69 @@ impl Catch {
         }
     }
 
-    /// The pattern by which the browser holds requests back before they are sent (WebDriver BiDi,
-    /// `network.UrlPatternPattern`). Absent for schemes that no browser can load.
-    pub(super) fn pattern(&self) -> Option<Json> {
+    /// The patterns by which the browser holds requests back before they are sent. Absent for schemes that no browser
+    /// can load.
+    pub(super) fn pattern(&self) -> Option<Pattern> {
         if !self.is_http() {
             return None;
         }
         let url = self.uri.url();
-        let mut pattern = json!({
+        let mut bidi = json!({
             "type": "pattern",
             "protocol": url.scheme(),
-            "hostname": escape(url.host_str()?),
-            "pathname": escape(url.path()),
+            "hostname": escape(url.host_str()?, &BIDI_SPECIAL),
+            "pathname": escape(url.path(), &BIDI_SPECIAL),
         });
         if let Some(port) = url.port() {
-            pattern["port"] = port.to_string().into();
+            bidi["port"] = port.to_string().into();
         }
-        Some(pattern)
+        let mut bare = url.clone();
+        bare.set_query(None);
+        let devtools = format!("{}*", escape(bare.as_str(), &DEVTOOLS_SPECIAL));
+        Some(Pattern { bidi, devtools })
     }
 }
 
+/// Which requests the browser holds back; it may take more than the redirect URI, and [`Watch`] lets those go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pattern {
+    /// WebDriver BiDi, `network.UrlPatternPattern`.
+    pub(super) bidi: Json,
+    /// DevTools, `Fetch.RequestPattern`.
+    pub(super) devtools: String,
+}
+
 /// Characters that mean something in a pattern.
-fn escape(text: &str) -> String {
-    let special = |c: char| matches!(c, '(' | ')' | '{' | '}' | '*' | '\\');
+const BIDI_SPECIAL: [char; 6] = ['(', ')', '{', '}', '*', '\\'];
+const DEVTOOLS_SPECIAL: [char; 3] = ['*', '?', '\\'];
+
+fn escape(text: &str, special: &[char]) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
-        if special(c) {
+        if special.contains(&c) {
             escaped.push('\\');
         }
         escaped.push(c);
     }
     escaped
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Paused {
+    request_id: String,
+    network_id: Option<String>,
+    request: PausedRequest,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PausedRequest {
+    url: String,
+    /// With its `#`.
+    url_fragment: Option<String>,
+    method: String,
+    post_data: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -507,6 +608,56 @@ mod tests {
         assert_eq!(
             reaction,
             Some(("network.continueRequest", json!({"request": "1"})))
+        );
+        assert_eq!(watch.caught, None);
+    }
+
+    fn paused(watch: &mut Watch, request: Json) -> Option<Reaction> {
+        let params = json!({"requestId": "f", "networkId": "n", "request": request});
+        watch.take("Fetch.requestPaused", params, 1)
+    }
+
+    #[test]
+    fn devtools_hold_back_with_fragment_and_body() {
+        let fail = Some((
+            "Fetch.failRequest",
+            json!({"requestId": "f", "errorReason": "Aborted"}),
+        ));
+        let cases = [
+            (
+                json!({"url": "https://app.example.com/cb?code=1", "method": "GET"}),
+                ResponseMode::Query,
+            ),
+            (
+                json!({"url": "https://app.example.com/cb", "urlFragment": "#code=1", "method": "GET"}),
+                ResponseMode::Fragment,
+            ),
+            (
+                json!({"url": "https://app.example.com/cb", "postData": "code=1", "method": "POST"}),
+                ResponseMode::FormPost,
+            ),
+        ];
+        for (request, mode) in cases {
+            let mut watch = Watch::new("tab");
+            watch.expect(Some(catch("https://app.example.com/cb", None)));
+            assert_eq!(paused(&mut watch, request), fail);
+            let parameters = Secret::new("code=1");
+            assert_eq!(
+                watch.caught,
+                Some(Caught::Complete(Callback { mode, parameters }))
+            );
+        }
+    }
+
+    #[test]
+    fn devtools_let_go_what_is_not_the_redirect_uri() {
+        let mut watch = Watch::new("tab");
+        watch.expect(Some(catch("https://app.example.com/cb", None)));
+        let neighbour = json!({"url": "https://app.example.com/cbx?code=1", "method": "GET"});
+        let reaction = paused(&mut watch, neighbour);
+        assert_eq!(
+            reaction,
+            Some(("Fetch.continueRequest", json!({"requestId": "f"})))
         );
         assert_eq!(watch.caught, None);
     }
