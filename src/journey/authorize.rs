@@ -13,7 +13,7 @@ use crate::oauth::callback::{self, Expected};
 use crate::oauth::metadata::Endpoint;
 use crate::oauth::values::{Code, Nonce, State, Verifier};
 use crate::probe::RedirectUri;
-use crate::run::{Fault, Finding, Stop};
+use crate::run::{Fault, Finding, Hop, Stop};
 use crate::secret::{Secret, SecretRef};
 use crate::taxonomy::{Class, Family, Stage};
 use crate::totp::Totp;
@@ -201,7 +201,7 @@ impl Journey<'_> {
             (Some(Arrival::Failed(finding) | Arrival::Lost(finding)), _) => {
                 self.stop(fault_of(finding))
             }
-            (None, Some(stop)) => stop,
+            (None, Some(stop)) => weighed(stop, tab.hops(&self.redactor).last()),
             (None, None) => self.stop(Fault::Monitor(Finding::new(
                 Class::Internal,
                 "the walk ended without a word",
@@ -222,6 +222,28 @@ impl Journey<'_> {
             page.console = tab.console_errors(&self.redactor);
         }
         tab.close().await;
+    }
+}
+
+/// A page that only says that something went wrong is judged by the status it came with: the words on it are those of
+/// the gateway in front as often as the provider's.
+fn weighed(stop: Stop, last: Option<&Hop>) -> Stop {
+    let (Fault::Page(finding), Some(status)) = (&stop.fault, last.and_then(|hop| hop.status))
+    else {
+        return stop;
+    };
+    let class = match (finding.class, status) {
+        (Class::ServerError | Class::UnexpectedPage, 502 | 504 | 520..=530) => {
+            Class::HttpServerError
+        }
+        (Class::UnexpectedPage, 500..) => Class::HttpServerError,
+        (Class::UnexpectedPage, 400..500) => Class::HttpClientError,
+        (class, _) => class,
+    };
+    let detail = format!("{} (status {status})", finding.detail);
+    Stop {
+        fault: Fault::Page(Finding { class, detail }),
+        ..stop
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::decide::{Act, Move, Past, acted, after, settled, stage_now};
+use super::decide::{Act, Move, Past, acted, after, settled, stage_now, stage_of_page};
 use super::reading::{Button, ButtonKind, Reading};
 use super::stops::{self, Halt};
 use super::words::{List, leads, plain, says};
@@ -90,7 +90,7 @@ pub(super) fn unknown(page: &Reading, past: &Past) -> Halt {
         return Halt::new(stage_now(past), Class::NavigationTimeout, detail);
     }
     Halt::new(
-        stage_now(past),
+        stage_of_page(past),
         Class::UnexpectedPage,
         format!("no form, consent or error that is known{said}"),
     )
@@ -126,10 +126,10 @@ fn error(page: &Reading, past: &Past, class: Class, said: &str) -> Move {
         return Move::Wait;
     }
     // What is wrong with the request is the request's fault, also where the page shows it only after the sign-in.
-    let stage = if is_about_request(class) {
-        Stage::Authorize
-    } else {
-        stage_now(past)
+    let stage = match class {
+        _ if is_about_request(class) => Stage::Authorize,
+        Class::BotChallenge | Class::AccountLocked | Class::SessionExpired => stage_of_page(past),
+        _ => stage_now(past),
     };
     // Some checks of the browser pass by themselves.
     let grace = if class == Class::BotChallenge {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::consent;
 use super::forms::{self, Form};
-use super::reading::Reading;
+use super::reading::{ButtonKind, Reading};
 use super::stops::{self, Halt};
 use super::words::{List, plain, says};
 use crate::taxonomy::{Class, Stage};
@@ -84,7 +84,7 @@ pub fn decide(page: &Reading, past: &Past) -> Move {
     if !page.challenges.is_empty() {
         let halt = || {
             Halt::new(
-                stage_now(past),
+                stage_of_page(past),
                 Class::BotChallenge,
                 format!("the page shows {}", page.challenges.join(", ")),
             )
@@ -125,6 +125,11 @@ pub fn overdue(page: Option<&Reading>, past: &Past) -> Halt {
     };
     if acted(past) && !page.fresh && (page.busy || !page.changed) {
         return match past.consents {
+            0 if !page.busy && !can_be_sent(page) => Halt::new(
+                stage,
+                Class::ElementNotFound,
+                "the form has no button to send it with, and Enter does nothing",
+            ),
             0 => Halt::new(
                 stage,
                 Class::NavigationTimeout,
@@ -140,6 +145,13 @@ pub fn overdue(page: Option<&Reading>, past: &Past) -> Halt {
     consent::unknown(page, past)
 }
 
+/// Whether there is anything to press but links.
+fn can_be_sent(page: &Reading) -> bool {
+    page.buttons
+        .iter()
+        .any(|button| button.enabled && button.kind != ButtonKind::Link && !button.cookies)
+}
+
 /// The stage that the journey is in, as far as it is known from what was sent.
 pub(super) fn stage_now(past: &Past) -> Stage {
     match () {
@@ -147,6 +159,14 @@ pub(super) fn stage_now(past: &Past) -> Stage {
         () if past.code_sent => Stage::Mfa,
         () if acted(past) => Stage::Login,
         () => Stage::Authorize,
+    }
+}
+
+/// The stage of a page that stands in the way: where one was shown, the authorization request itself went through.
+pub(super) fn stage_of_page(past: &Past) -> Stage {
+    match stage_now(past) {
+        Stage::Authorize => Stage::Login,
+        later => later,
     }
 }
 
@@ -224,7 +244,7 @@ fn new_password(page: &Reading) -> Move {
 fn with_form(page: &Reading, past: &Past, form: &Form) -> Move {
     if form.captcha {
         return Move::Stop(Halt::new(
-            stage_now(past),
+            stage_of_page(past),
             Class::BotChallenge,
             "the form wants the text of an image",
         ));
