@@ -240,7 +240,12 @@ async fn open(settings: &Settings, address: &Url) -> Result<Opened, Finding> {
         Kind::Firefox => None,
     };
     let collector = json!({"dataTypes": ["request"], "maxEncodedDataSize": POST_LIMIT_BYTES});
-    set_up(&bidi, "session.subscribe", json!({"events": EVENTS})).await?;
+    set_up(
+        &bidi,
+        "session.subscribe",
+        json!({"events": events(settings.kind())}),
+    )
+    .await?;
     set_up(&bidi, "network.addDataCollector", collector).await?;
     if let Some(devtools) = &devtools {
         // Tells of pages that crash.
@@ -258,6 +263,12 @@ async fn open(settings: &Settings, address: &Url) -> Result<Opened, Finding> {
         bidi,
         devtools,
     })
+}
+
+/// What the browser is to tell: each event costs.
+fn events(kind: Kind) -> Vec<&'static str> {
+    let is_needed = |event: &&str| kind == Kind::Firefox || *event != "network.responseStarted";
+    EVENTS.into_iter().filter(is_needed).collect()
 }
 
 async fn set_up(wire: &Wire, method: &'static str, params: Json) -> Result<(), Finding> {

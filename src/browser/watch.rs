@@ -14,10 +14,11 @@ const HOP_LIMIT: usize = 200;
 const CONSOLE_LIMIT: usize = 50;
 const LINE_LIMIT_BYTES: usize = 500;
 
-/// The events of WebDriver BiDi that are folded here. Not `network.responseStarted`: after a redirect chromedriver at times tells it too
-/// early, with the status of the response before.
-pub(super) const EVENTS: [&str; 5] = [
+/// The events of WebDriver BiDi that are folded here. A status is taken from `network.responseCompleted`: after a redirect
+/// chromedriver at times tells `network.responseStarted` too early, with the status of the response before.
+pub(super) const EVENTS: [&str; 6] = [
     "network.beforeRequestSent",
+    "network.responseStarted",
     "network.responseCompleted",
     "network.fetchError",
     "log.entryAdded",
@@ -120,6 +121,10 @@ impl Watch {
         let event: NetworkEvent = serde_json::from_value(params).ok()?;
         match method {
             "network.beforeRequestSent" => self.request(&event, at_ms),
+            "network.responseStarted" => {
+                self.redirect(&event);
+                None
+            }
             "network.responseCompleted" => {
                 self.response(&event);
                 None
@@ -180,8 +185,12 @@ impl Watch {
         if let Some(hop) = self.find(event, &response.url) {
             hop.status = Some(response.status);
         }
-        // Not every browser reports a request with a scheme that it cannot load; the redirect to it is always seen.
+    }
+
+    /// Firefox does not tell of a request to an app, and breaks off the one that redirected to it.
+    fn redirect(&mut self, event: &NetworkEvent) {
         if self.caught.is_none()
+            && let Some(response) = &event.response
             && let Some(catch) = &self.catch
             && !catch.is_http()
             && let Some(location) = response.header("location")
@@ -672,7 +681,7 @@ mod tests {
             "status": 302,
             "headers": [{"name": "Location", "value": {"type": "string", "value": "myapp://cb?code=c"}}],
         });
-        watch.take("network.responseCompleted", response, 1);
+        watch.take("network.responseStarted", response, 1);
         assert!(
             matches!(&watch.caught, Some(Caught::Complete(c)) if c.parameters.expose() == "code=c")
         );
