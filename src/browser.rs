@@ -4,10 +4,12 @@
 //! The callback is held back inside the browser, before the request is sent, so the application at
 //! the redirect URI never sees a code. Every run has a user context of its own.
 
+mod catch;
 mod driver;
 mod fault;
 mod hands;
 pub mod logout;
+mod open;
 pub mod page;
 mod process;
 pub mod script;
@@ -28,8 +30,8 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+pub use catch::Callback;
 pub use tab::{Arrival, Tab};
-pub use watch::Callback;
 
 use crate::run::Finding;
 use crate::taxonomy::Class;

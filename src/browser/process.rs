@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -39,7 +40,10 @@ impl Den {
     pub(super) fn dig() -> io::Result<Self> {
         // Helpers whose parent died would else go to a process 1 that may not reap them, as in many containers.
         set_child_subreaper(true)?;
-        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir()?;
+        let folder = tempfile::Builder::new()
+            .prefix(PREFIX)
+            .permissions(fs::Permissions::from_mode(0o700))
+            .tempdir()?;
         // Locked before it gets its name, so that another daemon's sweep never sees it unlocked.
         let unnamed = folder.path().join("lock.new");
         let lock = File::create(&unnamed)?;

@@ -12,10 +12,10 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
+use super::catch::{Callback, Catch, Caught, Pattern};
 use super::driver::unavailable;
 use super::fault;
 use super::session::{Session, lost};
-use super::watch::{Callback, Catch, Caught, Pattern};
 use super::wire::WireError;
 use super::{Pool, status};
 use crate::probe::{RedirectUri, ResponseMode};

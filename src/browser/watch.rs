@@ -3,51 +3,25 @@
 
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
-use url::Url;
 
+use super::catch::{Catch, Caught, Paused, Request};
 use super::fault;
-use crate::probe::{RedirectUri, ResponseMode};
 use crate::run::{Finding, Hop};
-use crate::secret::Secret;
 
 const HOP_LIMIT: usize = 200;
 const CONSOLE_LIMIT: usize = 50;
 const LINE_LIMIT_BYTES: usize = 500;
 
-/// The events of WebDriver BiDi that are folded here. Not `network.responseStarted`: after a redirect chromedriver at times tells it too
-/// early, with the status of the response before.
-pub(super) const EVENTS: [&str; 5] = [
+/// The events of WebDriver BiDi that are folded here. A status is taken from `network.responseCompleted`: after a redirect
+/// chromedriver at times tells `network.responseStarted` too early, with the status of the response before.
+pub(super) const EVENTS: [&str; 6] = [
     "network.beforeRequestSent",
+    "network.responseStarted",
     "network.responseCompleted",
     "network.fetchError",
     "log.entryAdded",
     "browsingContext.load",
 ];
-
-/// The callback, caught before it left the browser. The parameters are as they came, still encoded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Callback {
-    /// Where the parameters stood.
-    pub mode: ResponseMode,
-    /// Query, fragment or form body.
-    pub parameters: Secret,
-}
-
-/// What is held back, and where its parameters are expected.
-#[derive(Debug, Clone)]
-pub(super) struct Catch {
-    pub(super) uri: RedirectUri,
-    pub(super) mode: Option<ResponseMode>,
-}
-
-/// A request at the redirect URI that was held back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Caught {
-    /// The parameters stood in its address.
-    Complete(Callback),
-    /// They stand in the body, which is yet to be asked for.
-    Posted { request: String },
-}
 
 /// The state of one run in the browser.
 #[derive(Debug, Default)]
@@ -120,6 +94,10 @@ impl Watch {
         let event: NetworkEvent = serde_json::from_value(params).ok()?;
         match method {
             "network.beforeRequestSent" => self.request(&event, at_ms),
+            "network.responseStarted" => {
+                self.redirect(&event);
+                None
+            }
             "network.responseCompleted" => {
                 self.response(&event);
                 None
@@ -180,8 +158,12 @@ impl Watch {
         if let Some(hop) = self.find(event, &response.url) {
             hop.status = Some(response.status);
         }
-        // Not every browser reports a request with a scheme that it cannot load; the redirect to it is always seen.
+    }
+
+    /// Firefox does not tell of a request to an app, and breaks off the one that redirected to it.
+    fn redirect(&mut self, event: &NetworkEvent) {
         if self.caught.is_none()
+            && let Some(response) = &event.response
             && let Some(catch) = &self.catch
             && !catch.is_http()
             && let Some(location) = response.header("location")
@@ -255,138 +237,6 @@ impl Watch {
     }
 }
 
-impl Catch {
-    fn is_http(&self) -> bool {
-        matches!(self.uri.url().scheme(), "http" | "https")
-    }
-
-    fn holds(&self, request: &Request) -> Option<Caught> {
-        let callback = self.holds_address(&request.method, &request.url)?;
-        if request.method != "POST" {
-            return Some(Caught::Complete(callback));
-        }
-        Some(Caught::Posted {
-            request: request.request.clone(),
-        })
-    }
-
-    fn holds_paused(&self, paused: &Paused) -> Option<Caught> {
-        let request = &paused.request;
-        let fragment = request.url_fragment.as_deref().unwrap_or_default();
-        let callback =
-            self.holds_address(&request.method, &format!("{}{fragment}", request.url))?;
-        if request.method != "POST" {
-            return Some(Caught::Complete(callback));
-        }
-        Some(match (&request.post_data, &paused.network_id) {
-            (None, Some(id)) => Caught::Posted {
-                request: id.clone(),
-            },
-            (data, _) => Caught::Complete(Callback {
-                mode: ResponseMode::FormPost,
-                parameters: Secret::new(data.clone().unwrap_or_default()),
-            }),
-        })
-    }
-
-    /// The parameters, where `address` is the redirect URI with something added.
-    fn holds_address(&self, method: &str, address: &str) -> Option<Callback> {
-        let url = Url::parse(address).ok()?;
-        let wanted = self.uri.url();
-        let same_place = url.scheme() == wanted.scheme()
-            && url.host_str() == wanted.host_str()
-            && url.port_or_known_default() == wanted.port_or_known_default()
-            && url.path() == wanted.path();
-        let query = url.query().unwrap_or_default();
-        let kept = wanted.query().is_none_or(|own| query.starts_with(own));
-        if !same_place || !(kept || method == "POST") {
-            return None;
-        }
-        Some(self.parameters(query, url.fragment().unwrap_or_default()))
-    }
-
-    /// Some providers add a fragment of their own to answers in the query (`#_=_`), so what was asked for goes first.
-    fn parameters(&self, query: &str, fragment: &str) -> Callback {
-        let own = self.uri.url().query().unwrap_or_default();
-        let in_query = query.len() > own.len();
-        let (mode, parameters) = match self.mode {
-            Some(ResponseMode::Fragment) if !fragment.is_empty() => {
-                (ResponseMode::Fragment, fragment)
-            }
-            _ if !in_query && !fragment.is_empty() => (ResponseMode::Fragment, fragment),
-            _ => (ResponseMode::Query, query),
-        };
-        Callback {
-            mode,
-            parameters: Secret::new(parameters),
-        }
-    }
-
-    /// The patterns by which the browser holds requests back before they are sent. Absent for schemes that no browser
-    /// can load.
-    pub(super) fn pattern(&self) -> Option<Pattern> {
-        if !self.is_http() {
-            return None;
-        }
-        let url = self.uri.url();
-        let mut bidi = json!({
-            "type": "pattern",
-            "protocol": url.scheme(),
-            "hostname": escape(url.host_str()?, &BIDI_SPECIAL),
-            "pathname": escape(url.path(), &BIDI_SPECIAL),
-        });
-        if let Some(port) = url.port() {
-            bidi["port"] = port.to_string().into();
-        }
-        let mut bare = url.clone();
-        bare.set_query(None);
-        let devtools = format!("{}*", escape(bare.as_str(), &DEVTOOLS_SPECIAL));
-        Some(Pattern { bidi, devtools })
-    }
-}
-
-/// Which requests the browser holds back; it may take more than the redirect URI, and [`Watch`] lets those go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Pattern {
-    /// WebDriver BiDi, `network.UrlPatternPattern`.
-    pub(super) bidi: Json,
-    /// DevTools, `Fetch.RequestPattern`.
-    pub(super) devtools: String,
-}
-
-/// Characters that mean something in a pattern.
-const BIDI_SPECIAL: [char; 6] = ['(', ')', '{', '}', '*', '\\'];
-const DEVTOOLS_SPECIAL: [char; 3] = ['*', '?', '\\'];
-
-fn escape(text: &str, special: &[char]) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if special.contains(&c) {
-            escaped.push('\\');
-        }
-        escaped.push(c);
-    }
-    escaped
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Paused {
-    request_id: String,
-    network_id: Option<String>,
-    request: PausedRequest,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PausedRequest {
-    url: String,
-    /// With its `#`.
-    url_fragment: Option<String>,
-    method: String,
-    post_data: Option<String>,
-}
-
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct NetworkEvent {
@@ -406,14 +256,6 @@ impl NetworkEvent {
             .as_deref()
             .is_some_and(|d| d == "iframe" || d == "frame")
     }
-}
-
-#[derive(Debug, Deserialize)]
-struct Request {
-    request: String,
-    url: String,
-    method: String,
-    destination: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -443,119 +285,15 @@ struct Header {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::browser::catch::Callback;
+    use crate::probe::{RedirectUri, ResponseMode};
+    use crate::secret::Secret;
 
     fn catch(uri: &str, mode: Option<ResponseMode>) -> Catch {
         Catch {
             uri: RedirectUri::parse(uri).unwrap(),
             mode,
         }
-    }
-
-    fn check(uri: &str, mode: Option<ResponseMode>, address: &str, expected: Option<&str>) {
-        let callback = catch(uri, mode).holds_address("GET", address);
-        let found = callback
-            .as_ref()
-            .map(|callback| callback.parameters.expose());
-        assert_eq!(found, expected, "{uri} against {address}");
-    }
-
-    #[test]
-    fn only_the_redirect_uri_itself_is_held_back() {
-        let cases = [
-            (
-                "https://app.example.com/cb",
-                "https://app.example.com/cb?code=1",
-                Some("code=1"),
-            ),
-            (
-                "https://app.example.com/cb",
-                "https://app.example.com:443/cb?code=1",
-                Some("code=1"),
-            ),
-            (
-                "https://app.example.com/cb",
-                "https://app.example.com/cb/?code=1",
-                None,
-            ),
-            (
-                "https://app.example.com/cb",
-                "https://app.example.com/callback?code=1",
-                None,
-            ),
-            (
-                "https://app.example.com/cb",
-                "http://app.example.com/cb?code=1",
-                None,
-            ),
-            ("http://127.0.0.1/cb", "http://127.0.0.1:81/cb?code=1", None),
-            (
-                "http://127.0.0.1:80/cb",
-                "http://127.0.0.1/cb?code=1",
-                Some("code=1"),
-            ),
-            (
-                "https://app.example.com",
-                "https://app.example.com/?code=1",
-                Some("code=1"),
-            ),
-            (
-                "https://app.example.com/cb?t=1",
-                "https://app.example.com/cb?t=1&code=1",
-                Some("t=1&code=1"),
-            ),
-            (
-                "https://app.example.com/cb?t=1",
-                "https://app.example.com/cb?code=1",
-                None,
-            ),
-            ("myapp://cb", "myapp://cb?code=1", Some("code=1")),
-            ("myapp://cb", "myapp://other?code=1", None),
-            (
-                "com.example.app:/cb",
-                "com.example.app:/cb#code=1",
-                Some("code=1"),
-            ),
-        ];
-        for (uri, address, expected) in cases {
-            check(uri, None, address, expected);
-        }
-    }
-
-    #[test]
-    fn what_was_asked_for_goes_first() {
-        let uri = "https://app.example.com/cb";
-        let query = Some(ResponseMode::Query);
-        let fragment = Some(ResponseMode::Fragment);
-        check(
-            uri,
-            query,
-            "https://app.example.com/cb?code=1#_=_",
-            Some("code=1"),
-        );
-        check(
-            uri,
-            None,
-            "https://app.example.com/cb?code=1#_=_",
-            Some("code=1"),
-        );
-        check(
-            uri,
-            fragment,
-            "https://app.example.com/cb?x=1#code=1",
-            Some("code=1"),
-        );
-        check(
-            uri,
-            fragment,
-            "https://app.example.com/cb?error=no",
-            Some("error=no"),
-        );
-        check(
-            uri,
-            query,
-            "https://app.example.com/cb#code=1",
-            Some("code=1"),
-        );
     }
 
     fn request(id: &str, url: &str, blocked: bool) -> Json {
@@ -612,7 +350,7 @@ mod tests {
         assert_eq!(watch.caught, None);
     }
 
-    fn paused(watch: &mut Watch, request: Json) -> Option<Reaction> {
+    fn paused(watch: &mut Watch, request: &Json) -> Option<Reaction> {
         let params = json!({"requestId": "f", "networkId": "n", "request": request});
         watch.take("Fetch.requestPaused", params, 1)
     }
@@ -640,7 +378,7 @@ mod tests {
         for (request, mode) in cases {
             let mut watch = Watch::new("tab");
             watch.expect(Some(catch("https://app.example.com/cb", None)));
-            assert_eq!(paused(&mut watch, request), fail);
+            assert_eq!(paused(&mut watch, &request), fail);
             let parameters = Secret::new("code=1");
             assert_eq!(
                 watch.caught,
@@ -654,7 +392,7 @@ mod tests {
         let mut watch = Watch::new("tab");
         watch.expect(Some(catch("https://app.example.com/cb", None)));
         let neighbour = json!({"url": "https://app.example.com/cbx?code=1", "method": "GET"});
-        let reaction = paused(&mut watch, neighbour);
+        let reaction = paused(&mut watch, &neighbour);
         assert_eq!(
             reaction,
             Some(("Fetch.continueRequest", json!({"requestId": "f"})))
@@ -672,7 +410,7 @@ mod tests {
             "status": 302,
             "headers": [{"name": "Location", "value": {"type": "string", "value": "myapp://cb?code=c"}}],
         });
-        watch.take("network.responseCompleted", response, 1);
+        watch.take("network.responseStarted", response, 1);
         assert!(
             matches!(&watch.caught, Some(Caught::Complete(c)) if c.parameters.expose() == "code=c")
         );

@@ -5,6 +5,7 @@ mod browser;
 mod canary;
 mod certified;
 mod faults;
+mod firefox;
 mod isolation;
 mod journeys;
 mod service;
