@@ -154,7 +154,7 @@ fn forms_are_filled() {
 
 #[test]
 fn what_is_no_sign_in_form_is_left_alone() {
-    let unknown = "stop authorize unexpected_page";
+    let unknown = "stop login unexpected_page";
     check(&page("", &["search q"], &["Search"]), &start(), unknown);
     check(
         &page("", &["email email"], &["Subscribe"]),
@@ -344,7 +344,7 @@ fn consent_is_given_and_never_refused() {
     check(
         &Reading { buttons, ..cookies },
         &start(),
-        "stop authorize unexpected_page",
+        "stop login unexpected_page",
     );
 }
 
@@ -435,7 +435,7 @@ fn errors_are_named_by_words_where_pages_put_them() {
         &[],
         &["Help"],
     );
-    check(&long, &start(), "stop authorize unexpected_page");
+    check(&long, &start(), "stop login unexpected_page");
 }
 
 #[test]
