@@ -30,9 +30,12 @@ pub async fn walk(
         return Ok(None);
     };
     tab.open(url, back_to, None, deadline).await?;
+    let tab = &*tab;
+    // One future for the whole wait: it also looks after the browser, at longer intervals than a page is looked at.
+    let mut arrived = std::pin::pin!(tab.arrived());
     let mut asked = 0;
     loop {
-        match timeout(LOOK, tab.arrived()).await {
+        match timeout(LOOK, &mut arrived).await {
             Ok(Arrival::Callback(callback)) => {
                 return Ok(Some(callback.parameters.expose().to_owned()));
             }
