@@ -62,6 +62,8 @@ pub fn router(state: State) -> Router {
         .route("/", get(pages::index))
         .route("/probes/{*id}", get(pages::probe))
         .route("/runs/{id}", get(pages::run))
+        .route("/runbooks", get(pages::runbooks::index))
+        .route("/runbooks/{class}", get(pages::runbooks::runbook))
         .route("/style.css", get(pages::style))
         .fallback(|| async { Problem::not_found("there is nothing at this address") })
         .method_not_allowed_fallback(|| async {

@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod explain;
 mod report;
 mod serve;
 
@@ -103,6 +104,8 @@ enum Command {
     },
     /// Show it at work: the built-in provider, a daemon that signs in every few seconds, nothing to configure
     Demo(demo::Args),
+    /// Print the runbook of a class: what it means, how to be sure, what to do now
+    Explain(explain::Args),
     /// Print a completion script for a shell
     Completions {
         #[arg(value_enum)]
@@ -163,6 +166,7 @@ fn run(args: Args) -> anyhow::Result<Exit> {
         }
         Command::Serve => with_config(config, |daemon| on_runtime(serve::run(daemon))),
         Command::Demo(demo) => on_runtime(demo::run(demo)),
+        Command::Explain(what) => explain::run(&what),
     }
 }
 

@@ -10,6 +10,8 @@ pub mod probe;
 pub mod run;
 
 // Thought: pure decisions over values.
+pub mod runbook;
+
 pub mod redact;
 
 pub mod oauth;

@@ -1,6 +1,7 @@
 //! The pages people look at: rendered here, whole without JavaScript, nothing from outside.
 
 mod chart;
+pub(super) mod runbooks;
 mod words;
 
 use askama::Template;
@@ -183,7 +184,7 @@ impl Row {
             running: slot.running.map(|run| run.to_string()),
             trouble: last
                 .and_then(|run| run.verdict.as_ref())
-                .map(|verdict| Trouble::new(verdict, in_a_row(runs))),
+                .map(|verdict| Trouble::new(verdict, &slot.probe.provider, in_a_row(runs))),
             last: last.map(|run| Entry::new(run, now)),
         }
     }
@@ -208,6 +209,8 @@ fn rank(outcome: Outcome) -> u8 {
 
 /// A verdict in words.
 struct Trouble {
+    /// Whose notes the runbook shows.
+    provider: String,
     stage: &'static str,
     class: &'static str,
     cause: &'static str,
@@ -220,8 +223,9 @@ struct Trouble {
 }
 
 impl Trouble {
-    fn new(verdict: &Verdict, in_a_row: usize) -> Self {
+    fn new(verdict: &Verdict, provider: &str, in_a_row: usize) -> Self {
         Self {
+            provider: provider.to_owned(),
             in_a_row,
             stage: verdict.stage.as_str(),
             class: verdict.class.as_str(),
@@ -321,7 +325,10 @@ impl RunPage {
             late: run.scheduled_at.map(|due| {
                 duration(u64::try_from(run.started_at.duration_since(due).as_millis()).unwrap_or(0))
             }),
-            trouble: run.verdict.as_ref().map(|verdict| Trouble::new(verdict, 1)),
+            trouble: run
+                .verdict
+                .as_ref()
+                .map(|verdict| Trouble::new(verdict, &run.provider, 1)),
             raw: run.verdict.as_ref().and_then(|verdict| verdict.raw.clone()),
             lanes: chart::lanes(&run.steps),
             clock: evidence

@@ -260,3 +260,65 @@ async fn the_button_leads_to_the_run() {
     assert_eq!(page.0, 200);
     daemon.stop().await;
 }
+
+#[tokio::test]
+async fn runbooks_are_pages_and_markdown() {
+    let folder = TempDir::new().unwrap();
+    let daemon = with_runs(&folder, Some(Class::InvalidClient)).await;
+    let (_, front) = daemon.get("/").await;
+    assert!(front.contains(r#"href="/runbooks/invalid_client?provider=acme""#));
+    for (path, words) in [
+        ("/runbooks", "id=\"evidence\""),
+        (
+            "/runbooks/invalid_client?provider=acme",
+            "no notes on this provider",
+        ),
+        (
+            "/runbooks/invalid_client?provider=keycloak",
+            "CLIENT_LOGIN_ERROR",
+        ),
+    ] {
+        let (status, page) = daemon.get(path).await;
+        assert!(status == 200 && page.contains(words), "{path}: {page}");
+        assert!(!page.contains("<script"), "{path}");
+    }
+    let raw = daemon
+        .client
+        .get(format!(
+            "{}/runbooks/invalid_client?provider=okta",
+            daemon.base
+        ))
+        .header("accept", "text/markdown")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        raw.headers()["content-type"],
+        "text/markdown; charset=utf-8"
+    );
+    let raw = raw.text().await.unwrap();
+    assert!(raw.starts_with("# invalid_client\n") && raw.ends_with('\n'));
+    assert!(raw.contains("### okta") && !raw.contains("### keycloak"));
+    for (path, status, words) in [
+        (
+            "/runbooks/invalid_clint",
+            404,
+            "the nearest is invalid_client",
+        ),
+        ("/runbooks/zzz", 404, "/runbooks lists all"),
+        ("/runbooks/invalid_client?colour=red", 400, "unknown field"),
+        (
+            "/runbooks/invalid_client?provider=%3Cscript%3E",
+            200,
+            "no notes on this provider",
+        ),
+    ] {
+        let (got, body) = daemon.get(path).await;
+        assert!(
+            got == status && body.contains(words),
+            "{path}: {got} {body}"
+        );
+        assert!(!body.contains("<script"), "{path}");
+    }
+    daemon.stop().await;
+}
