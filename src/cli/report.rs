@@ -44,6 +44,11 @@ pub(crate) fn pretty(run: &Run) -> String {
             verdict.action,
             verdict.action.advice()
         );
+        let _ = writeln!(
+            text,
+            "  more      authcanary explain {} --provider {}",
+            verdict.class, run.provider
+        );
     }
     if let Some(saved) = run
         .evidence

@@ -115,8 +115,12 @@ fn vary(page: Page) -> Page {
     })
 }
 
-/// Links to files become addresses of pages, and headings can be linked to, as they can in the repository.
+/// The text below its title, which the template shows. Links to files become addresses of pages, and headings can be linked to, as they can in the repository.
 fn html_of(text: &str) -> String {
+    let text = match text.strip_prefix("# ") {
+        Some(titled) => titled.split_once('\n').map_or("", |(_, rest)| rest),
+        None => text,
+    };
     let mut events: Vec<Event<'_>> = Parser::new_ext(text, Options::ENABLE_TABLES).collect();
     for at in 0..events.len() {
         let following = match events.get(at + 1) {
