@@ -16,7 +16,7 @@ fn raw(status: Option<u16>, error: Option<&str>) -> Raw {
 }
 
 fn judged(stage: Stage, fault: Fault) -> Verdict {
-    judge(&Stop { stage, fault })
+    judge(&Stop { stage, fault }, &Known::default())
 }
 
 #[test]
