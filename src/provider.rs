@@ -11,7 +11,33 @@ macro_rules! providers {
     };
 }
 
-providers![];
+providers![
+    amazon_lwa,
+    apple,
+    atlassian,
+    auth0,
+    aws_cognito,
+    azure_ad_b2c,
+    dropbox,
+    facebook,
+    freshdesk,
+    github,
+    gitlab,
+    google,
+    hubspot,
+    keycloak,
+    linkedin,
+    microsoft_entra,
+    node_oidc_provider,
+    okta,
+    ory_hydra,
+    paypal,
+    salesforce,
+    servicenow,
+    slack,
+    stripe,
+    zoom,
+];
 
 /// A provider, by what its errors look like.
 #[derive(Debug)]

@@ -303,7 +303,7 @@ fn by_words(seen: &Seen<'_>, call: Call) -> Option<Found> {
     };
     let vague = meaning::is_vague(meaning.class);
     match rough {
-        Some((_, Class::ServerError)) if meaning.class == Class::TemporarilyUnavailable => Some(told),
+        Some((_, Class::ServerError | Class::InvalidRequest)) if is_trouble(meaning.class) => Some(told),
         Some(rough) if vague => Some(by_code(rough)),
         None if vague => by_page_words(seen).or_else(|| Some(told).filter(|_| !is_bare_trouble(seen, meaning.class))),
         _ => Some(told),

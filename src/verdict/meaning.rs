@@ -119,7 +119,17 @@ pub(super) fn of<'t>(call: Call, texts: impl IntoIterator<Item = &'t str>) -> Op
             .map(|sentence| in_sentence(sentence))
             .collect()
     };
-    of_concepts(call, &of(&facts)).or_else(|| of_concepts(call, &of(&advice)))
+    let fact = of_concepts(call, &of(&facts));
+    let open = fact.is_none_or(|fact| is_vague(fact.class) || fact.class == Class::InvalidGrant && fact.blame.is_none());
+    if !open {
+        return fact;
+    }
+    // "The code could not be verified. Please make sure that the redirect URI is the same."
+    let advised = of_concepts(call, &of(&advice));
+    let telling = |advised: &Meaning| {
+        fact.is_none() || matches!(advised.class, Class::RedirectUriMismatch | Class::PkceMismatch)
+    };
+    advised.filter(telling).or(fact)
 }
 
 /// What to do about it is not what it is.
@@ -205,7 +215,7 @@ static ROWS: &[Row] = &[
     row(Class::AccessDenied, &[User, Unknown, Tenant], &[]).but(&[Client]),
     row(Class::AccessDenied, &[Cancelled], &[]).but(&[Scope, Client, Token, Code]),
     row(Class::InvalidRequest, &[Password, Missing], &[]).at(&[Call::Password]).but(&[Invalid, Unknown, Mismatch]),
-    row(Class::BadUserCredentials, &[Password], &[Invalid, Unknown, Mismatch]).but(&[Client, Secret, ClientAuth]),
+    row(Class::BadUserCredentials, &[Password], &[Invalid, Unknown, Mismatch]).but(&[Client, Secret, ClientAuth]).at(FOR_TOKENS),
     row(Class::BadUserCredentials, &[Credentials], &[Invalid, Unknown, Mismatch, Denied]).but(&[Client, Secret, ClientAuth]).at(USER_AT_DOOR),
     row(Class::BadUserCredentials, &[User], &[Invalid, Unknown]).but(&[Client, Secret, Tenant, Session, Token, Consent, Scope]).at(USER_AT_DOOR),
     row(Class::AccessDenied, &[Cancelled, User], &[]).at(&[Call::Browser, Call::Device]),
@@ -241,6 +251,7 @@ static ROWS: &[Row] = &[
     // Codes.
     row(Class::CodeReused, &[Code, Used], &[]),
     row(Class::InvalidGrant, &[Code, OtherClient], &[]).blame(Cause::Client, Action::FixConfig),
+    row(Class::InvalidGrant, &[OtherClient], &[]).at(&[Call::Code, Call::Assertion]).blame(Cause::Client, Action::FixConfig),
     row(Class::InvalidGrant, &[OtherTenant], &[]).at(&[Call::Code]).blame(Cause::Configuration, Action::FixConfig),
     row(Class::CodeExpired, &[Code, Expired], &[]).at(&[Call::Code, Call::Assertion, Call::Device, Call::Other]),
     row(Class::CodeReused, &[Used], &[]).but(&[State, Nonce]).at(&[Call::Code]),
