@@ -32,11 +32,14 @@ pub async fn execute(
         .await;
     let walk = walk.unwrap_or_else(|_| broken());
     let verdict = walk.stop.as_ref().map(|stop| {
-        verdict::judge(stop, &verdict::Known {
-            provider: &probe.provider,
-            page: walk.evidence.page.as_ref(),
-            ..verdict::Known::default()
-        })
+        verdict::judge(
+            stop,
+            &verdict::Known {
+                provider: &probe.provider,
+                page: walk.evidence.page.as_ref(),
+                ..verdict::Known::default()
+            },
+        )
     });
     let outcome = match &verdict {
         Some(verdict) => verdict.class.outcome(),

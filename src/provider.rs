@@ -12,30 +12,51 @@ macro_rules! providers {
 }
 
 providers![
+    adfs,
     amazon_lwa,
+    apigee,
     apple,
+    arcgis,
     atlassian,
     auth0,
+    authentik,
     aws_cognito,
     azure_ad_b2c,
+    box_com,
+    dex,
     dropbox,
     facebook,
+    fitbit,
     freshdesk,
     github,
     gitlab,
     google,
     hubspot,
+    kakao,
     keycloak,
+    kong,
     linkedin,
+    microsoft_account,
     microsoft_entra,
+    netsuite,
     node_oidc_provider,
     okta,
+    openiddict,
     ory_hydra,
     paypal,
     salesforce,
     servicenow,
     slack,
+    strava,
     stripe,
+    tiktok,
+    truelayer,
+    twitch,
+    wechat,
+    withings,
+    x_twitter,
+    yahoo,
+    zoho,
     zoom,
 ];
 
@@ -118,6 +139,8 @@ pub fn find(name: &str) -> Option<&'static Provider> {
 const REFRESH: &[Stage] = &[Stage::Refresh];
 /// The steps at which a code, or another grant, is at stake.
 const TOKEN: &[Stage] = &[Stage::TokenExchange, Stage::IdToken];
+/// The steps at which any grant is at stake.
+const GRANT: &[Stage] = &[Stage::TokenExchange, Stage::IdToken, Stage::Refresh];
 /// The steps at which the access token is at stake.
 const BEARER: &[Stage] = &[Stage::Userinfo, Stage::Resource];
 /// The steps in the browser.

@@ -145,7 +145,8 @@ fn decide(case: &Case, providers: &[&'static Provider]) -> Option<Found> {
     let found = if is_error(&seen) {
         Some(of_error(&seen, call, providers))
     } else {
-        behind_success(&seen).or_else(|| good::check(&seen).map(|class| Found::plain(class, "check")))
+        behind_success(&seen)
+            .or_else(|| good::check(&seen).map(|class| Found::plain(class, "check")))
     };
     match case.context.text("negative_check") {
         Some(check) => of_negative(&seen, check, call, found),
@@ -158,8 +159,11 @@ fn of_negative(seen: &Seen<'_>, check: &str, call: Call, found: Option<Found>) -
     let refused = seen.refused || seen.case.status.is_some_and(|status| status >= 400);
     if !refused {
         let taken_for = good::accepted(check, call);
-        let inactive = seen.object().and_then(|object| object.get("active")) == Some(&Value::Bool(false));
-        let broken = found.as_ref().is_some_and(|found| found.class == Class::MalformedResponse);
+        let inactive =
+            seen.object().and_then(|object| object.get("active")) == Some(&Value::Bool(false));
+        let broken = found
+            .as_ref()
+            .is_some_and(|found| found.class == Class::MalformedResponse);
         return match found {
             _ if inactive => None,
             Some(found) if broken => Some(found),
@@ -198,7 +202,12 @@ fn is_error(seen: &Seen<'_>) -> bool {
 fn may_redirect(stage: Stage) -> bool {
     matches!(
         stage,
-        Stage::Authorize | Stage::Login | Stage::Mfa | Stage::Consent | Stage::Logout | Stage::Callback
+        Stage::Authorize
+            | Stage::Login
+            | Stage::Mfa
+            | Stage::Consent
+            | Stage::Logout
+            | Stage::Callback
     )
 }
 
@@ -261,7 +270,9 @@ fn by_known_facts(seen: &Seen<'_>, call: Call, own: Option<&Provider>) -> Option
         context.number("refresh_token_age_days"),
         own.and_then(|own| own.refresh_token_days),
     );
-    let dead = age.zip(limit).is_some_and(|(age, limit)| age >= f64::from(limit));
+    let dead = age
+        .zip(limit)
+        .is_some_and(|(age, limit)| age >= f64::from(limit));
     if call == Call::Refresh && dead && code.eq_ignore_ascii_case("invalid_grant") {
         return Some(Found::plain(Class::RefreshTokenExpired, "known"));
     }
@@ -279,7 +290,9 @@ fn by_words(seen: &Seen<'_>, call: Call) -> Option<Found> {
         .collect();
     let by_code = |(code, class): &(&str, Class)| Found::named(*class, format!("code/{code}"));
     let token_came = seen.is_success()
-        && seen.object().is_some_and(|object| object.get("access_token").is_some_and(Value::is_string));
+        && seen
+            .object()
+            .is_some_and(|object| object.get("access_token").is_some_and(Value::is_string));
     let rough = coded.first();
     let narrow = coded.iter().find(|(_, class)| !codes::is_rough(*class));
     if token_came {
@@ -303,9 +316,12 @@ fn by_words(seen: &Seen<'_>, call: Call) -> Option<Found> {
     };
     let vague = meaning::is_vague(meaning.class);
     match rough {
-        Some((_, Class::ServerError | Class::InvalidRequest)) if is_trouble(meaning.class) => Some(told),
+        Some((_, Class::ServerError | Class::InvalidRequest)) if is_trouble(meaning.class) => {
+            Some(told)
+        }
         Some(rough) if vague => Some(by_code(rough)),
-        None if vague => by_page_words(seen).or_else(|| Some(told).filter(|_| !is_bare_trouble(seen, meaning.class))),
+        None if vague => by_page_words(seen)
+            .or_else(|| Some(told).filter(|_| !is_bare_trouble(seen, meaning.class))),
         _ => Some(told),
     }
 }
@@ -322,7 +338,10 @@ fn spoken<'s>(seen: &'s Seen<'_>, call: Call) -> impl Iterator<Item = &'s str> {
         .codes
         .iter()
         .filter(move |code| !code.contains('=') && codes::class_of(code, call).is_none());
-    let error = seen.error.iter().filter(move |error| codes::class_of(error, call).is_none());
+    let error = seen
+        .error
+        .iter()
+        .filter(move |error| codes::class_of(error, call).is_none());
     seen.texts
         .iter()
         .chain(error)
@@ -352,7 +371,10 @@ fn by_rest(seen: &Seen<'_>, call: Call) -> Found {
         return Found::plain(class, "page");
     }
     let class = status::class(seen, call);
-    let status = seen.case.status.map_or_else(|| "none".to_owned(), |status| status.to_string());
+    let status = seen
+        .case
+        .status
+        .map_or_else(|| "none".to_owned(), |status| status.to_string());
     Found::named(class, format!("status/{status}"))
 }
 
@@ -374,7 +396,11 @@ fn of_page(stage: Stage, finding: &Finding, known: &Known<'_>) -> Found {
     let seen = Found::plain(finding.class, "page");
     let open = matches!(
         finding.class,
-        Class::UnexpectedPage | Class::ServerError | Class::InvalidRequest | Class::AccessDenied | Class::HttpClientError
+        Class::UnexpectedPage
+            | Class::ServerError
+            | Class::InvalidRequest
+            | Class::AccessDenied
+            | Class::HttpClientError
     );
     let Some(page) = known.page.filter(|_| open) else {
         return seen;

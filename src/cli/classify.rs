@@ -75,14 +75,23 @@ mod tests {
 
     #[test]
     fn a_line_that_is_no_case_says_so_and_where() {
-        for text in ["nonsense", "{}", "[]", "3", r#"{"id":"a","stage":"moon","body":""}"#] {
+        for text in [
+            "nonsense",
+            "{}",
+            "[]",
+            "3",
+            r#"{"id":"a","stage":"moon","body":""}"#,
+        ] {
             let Err(refused) = answer(text, 7) else {
                 panic!("{text}")
             };
             assert_eq!(refused.line, 7);
             assert!(!refused.error.is_empty());
         }
-        let Ok(judged) = answer(r#"{"id":"a","stage":"resource","http_status":503,"body":""}"#, 1) else {
+        let Ok(judged) = answer(
+            r#"{"id":"a","stage":"resource","http_status":503,"body":""}"#,
+            1,
+        ) else {
             panic!("no case")
         };
         assert_eq!(judged.id, "a");

@@ -11,9 +11,11 @@ pub(super) static PROVIDER: Provider = Provider {
         codes(Class::ServerError, &["ServerError"]),
         codes(Class::InvalidToken, &["invalid_token", "InvalidToken"]),
         codes(Class::RateLimited, &["Throttled", "QuotaExceeded"]),
-        codes(Class::InvalidToken, &["Unauthorized"]).says(&["access to requested resource is denied"]).status(&[401]),
+        codes(Class::InvalidToken, &["Unauthorized"]).says(&["access to requested resource is denied"])
+            .status(&[401]),
         codes(Class::InsufficientScope, &["Unauthorized"]).says(&["access to requested resource is denied"]),
-        says(Class::RedirectUriMismatch, &["redirect uri you provided has not been whitelisted", "redirect uri"]).at(BROWSER),
+        says(Class::RedirectUriMismatch, &["redirect uri you provided has not been whitelisted", "redirect uri"])
+            .at(BROWSER),
     ],
     ..Provider::named("amazon-lwa", &["amazon", "login-with-amazon", "lwa"])
 };

@@ -7,7 +7,8 @@ use crate::taxonomy::Class;
 pub(super) static PROVIDER: Provider = Provider {
     rules: &[
         codes(Class::InvalidGrant, &["invalid_grant"]).says(&["is invalid expired revoked"]),
-        codes(Class::AccountLocked, &["invalid_grant", "forbidden"]).says(&["your account has been blocked", "deactivated", "pending approval"]),
+        codes(Class::AccountLocked, &["invalid_grant", "forbidden"]).says(&["your account has been blocked",
+            "deactivated", "pending approval"]),
         says(Class::RateLimited, &["retry later", "this endpoint has been requested too many times"]),
         says(Class::ConsentRequired, &["must accept the terms of service"]),
         says(Class::MfaRequired, &["two factor authentication"]),

@@ -19,7 +19,8 @@ pub(super) static PROVIDER: Provider = Provider {
         codes(Class::RateLimited, &["RATE_LIMITS", "RATE_LIMIT", "TEN_SECONDLY_ROLLING", "DAILY"]),
         codes(Class::EntitlementMissing, &["HUB_NOT_ENTITLED", "PORTAL_DOES_NOT_HAVE_ACCESS", "LIMIT_EXCEEDED"]),
         says(Class::RedirectUriMismatch, &["redirect url * doesn't match", "redirect url * does not match"]),
-        says(Class::InvalidScope, &["scope mismatch", "authorization failed because there is a mismatch between the scopes"]),
+        says(Class::InvalidScope, &["scope mismatch",
+            "authorization failed because there is a mismatch between the scopes"]),
     ],
     ..Provider::named("hubspot", &[])
 };

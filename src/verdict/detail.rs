@@ -58,4 +58,3 @@ fn one_line(text: &str) -> String {
         None => line,
     }
 }
-

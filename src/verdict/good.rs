@@ -43,9 +43,19 @@ pub(super) fn check(seen: &Seen<'_>) -> Option<Class> {
         Stage::Resource => of_type(seen),
         Stage::Par => has(seen, &["request_uri"]),
         Stage::DeviceAuthorization => has(seen, &["device_code", "user_code"]),
-        Stage::Revocation | Stage::Logout | Stage::Authorize | Stage::Login | Stage::Mfa
-        | Stage::Consent | Stage::Callback | Stage::Browser | Stage::Config | Stage::Dns
-        | Stage::Connect | Stage::Tls | Stage::Monitor => None,
+        Stage::Revocation
+        | Stage::Logout
+        | Stage::Authorize
+        | Stage::Login
+        | Stage::Mfa
+        | Stage::Consent
+        | Stage::Callback
+        | Stage::Browser
+        | Stage::Config
+        | Stage::Dns
+        | Stage::Connect
+        | Stage::Tls
+        | Stage::Monitor => None,
     }
 }
 
@@ -54,7 +64,11 @@ pub(super) fn is_foreign(seen: &Seen<'_>) -> Option<Class> {
     match &seen.case.answer {
         Answer::Callback(parameters) => {
             let class = came_back(seen, parameters)?;
-            let foreign = [Class::StateMismatch, Class::IssuerMismatch, Class::MalformedResponse];
+            let foreign = [
+                Class::StateMismatch,
+                Class::IssuerMismatch,
+                Class::MalformedResponse,
+            ];
             foreign.contains(&class).then_some(class)
         }
         Answer::Body(_) | Answer::Page(_) => None,
@@ -76,10 +90,15 @@ fn came_back(seen: &Seen<'_>, parameters: &str) -> Option<Class> {
         .or_else(|| found.map(|(_, value)| value.clone()));
     let Some(own) = own else {
         let named = |wanted: &str| match &seen.body {
-            Body::Form(pairs) => pairs.iter().any(|(name, value)| name == wanted && !value.is_empty()),
+            Body::Form(pairs) => pairs
+                .iter()
+                .any(|(name, value)| name == wanted && !value.is_empty()),
             _ => false,
         };
-        return (!named("code") && !named("error") && !named("access_token") && !named("id_token")
+        return (!named("code")
+            && !named("error")
+            && !named("access_token")
+            && !named("id_token")
             && !named("response"))
         .then_some(Class::MalformedResponse);
     };
@@ -167,7 +186,12 @@ fn metadata(seen: &Seen<'_>) -> Option<Class> {
             _ => Class::MalformedResponse,
         });
     };
-    let text = |name: &str| document.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let text = |name: &str| {
+        document
+            .get(name)
+            .and_then(Value::as_str)
+            .filter(|text| !text.is_empty())
+    };
     let (found, expected) = (text("issuer"), seen.case.context.text("expected_issuer"));
     match (found, expected) {
         (Some(found), Some(expected)) if found != expected => return Some(Class::IssuerMismatch),
@@ -175,11 +199,13 @@ fn metadata(seen: &Seen<'_>) -> Option<Class> {
         _ => {}
     }
     let needed = ["authorization_endpoint", "token_endpoint", "jwks_uri"];
-    let whole = needed
-        .iter()
-        .all(|name| text(name).is_some_and(|address| url::Url::parse(address).is_ok_and(|url| url.has_host())));
+    let whole = needed.iter().all(|name| {
+        text(name).is_some_and(|address| url::Url::parse(address).is_ok_and(|url| url.has_host()))
+    });
     let step_down = expected.is_some_and(|issuer| issuer.starts_with("https://"))
-        && needed.iter().any(|name| text(name).is_some_and(|address| address.starts_with("http://")));
+        && needed
+            .iter()
+            .any(|name| text(name).is_some_and(|address| address.starts_with("http://")));
     (!whole || step_down).then_some(Class::MetadataInvalid)
 }
 
@@ -194,7 +220,9 @@ fn claims(seen: &Seen<'_>) -> Option<Class> {
     let Some(claims) = seen.object() else {
         return Some(Class::MalformedResponse);
     };
-    let names_somebody = ["sub", "id", "user_id", "login", "email", "username", "data", "user"];
+    let names_somebody = [
+        "sub", "id", "user_id", "login", "email", "username", "data", "user",
+    ];
     if !names_somebody.iter().any(|name| claims.contains_key(*name)) {
         return Some(Class::MalformedResponse);
     }
@@ -206,7 +234,9 @@ fn claims(seen: &Seen<'_>) -> Option<Class> {
 /// A resource may be of any form, unless the probe asked for one.
 fn of_type(seen: &Seen<'_>) -> Option<Class> {
     let context = &seen.case.context;
-    let wanted = context.text("expected_media_type").or_else(|| context.text("accept"));
+    let wanted = context
+        .text("expected_media_type")
+        .or_else(|| context.text("accept"));
     let wants_json = wanted.is_some_and(|wanted| wanted.contains("json"));
     let is_json = matches!(seen.body, Body::Json(_));
     (wants_json && !is_json).then_some(Class::MalformedResponse)
@@ -216,9 +246,12 @@ fn has(seen: &Seen<'_>, needed: &[&str]) -> Option<Class> {
     let Some(object) = seen.object() else {
         return Some(Class::MalformedResponse);
     };
-    let whole = needed
-        .iter()
-        .all(|name| object.get(*name).and_then(Value::as_str).is_some_and(|text| !text.is_empty()));
+    let whole = needed.iter().all(|name| {
+        object
+            .get(*name)
+            .and_then(Value::as_str)
+            .is_some_and(|text| !text.is_empty())
+    });
     (!whole).then_some(Class::MalformedResponse)
 }
 

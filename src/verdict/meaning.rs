@@ -35,18 +35,31 @@ impl Call {
             Stage::Userinfo | Stage::Resource => Self::Bearer,
             Stage::Revocation | Stage::Introspection => Self::OnToken,
             Stage::DeviceAuthorization => Self::Device,
-            Stage::Authorize | Stage::Login | Stage::Mfa | Stage::Consent | Stage::Callback | Stage::Logout
+            Stage::Authorize
+            | Stage::Login
+            | Stage::Mfa
+            | Stage::Consent
+            | Stage::Callback
+            | Stage::Logout
             | Stage::Browser => Self::Browser,
             Stage::TokenExchange | Stage::IdToken => match grant.unwrap_or_default() {
                 "refresh_token" => Self::Refresh,
                 "password" => Self::Password,
                 "client_credentials" | "account_credentials" => Self::ClientCredentials,
                 grant if grant.ends_with("device_code") => Self::Device,
-                grant if grant.contains("bearer") || grant.ends_with("token-exchange") => Self::Assertion,
+                grant if grant.contains("bearer") || grant.ends_with("token-exchange") => {
+                    Self::Assertion
+                }
                 _ => Self::Code,
             },
-            Stage::Config | Stage::Dns | Stage::Connect | Stage::Tls | Stage::Discovery | Stage::Jwks
-            | Stage::Par | Stage::Monitor => Self::Other,
+            Stage::Config
+            | Stage::Dns
+            | Stage::Connect
+            | Stage::Tls
+            | Stage::Discovery
+            | Stage::Jwks
+            | Stage::Par
+            | Stage::Monitor => Self::Other,
         }
     }
 }
@@ -120,14 +133,20 @@ pub(super) fn of<'t>(call: Call, texts: impl IntoIterator<Item = &'t str>) -> Op
             .collect()
     };
     let fact = of_concepts(call, &of(&facts));
-    let open = fact.is_none_or(|fact| is_vague(fact.class) || fact.class == Class::InvalidGrant && fact.blame.is_none());
+    let open = fact.is_none_or(|fact| {
+        is_vague(fact.class) || fact.class == Class::InvalidGrant && fact.blame.is_none()
+    });
     if !open {
         return fact;
     }
     // "The code could not be verified. Please make sure that the redirect URI is the same."
     let advised = of_concepts(call, &of(&advice));
     let telling = |advised: &Meaning| {
-        fact.is_none() || matches!(advised.class, Class::RedirectUriMismatch | Class::PkceMismatch)
+        fact.is_none()
+            || matches!(
+                advised.class,
+                Class::RedirectUriMismatch | Class::PkceMismatch
+            )
     };
     advised.filter(telling).or(fact)
 }
@@ -135,7 +154,14 @@ pub(super) fn of<'t>(call: Call, texts: impl IntoIterator<Item = &'t str>) -> Op
 /// What to do about it is not what it is.
 fn is_advice(sentence: &str) -> bool {
     const STARTS: [&str; 8] = [
-        " please ", " try ", " contact ", " for more ", " visit ", " see ", " you can try ", " if you ",
+        " please ",
+        " try ",
+        " contact ",
+        " for more ",
+        " visit ",
+        " see ",
+        " you can try ",
+        " if you ",
     ];
     STARTS.iter().any(|start| sentence.starts_with(start))
 }
@@ -164,14 +190,26 @@ fn first(call: Call, said: &[Concepts]) -> Option<Meaning> {
 pub(super) fn is_vague(class: Class) -> bool {
     matches!(
         class,
-        Class::InvalidRequest | Class::ServerError | Class::AccessDenied | Class::TemporarilyUnavailable
+        Class::InvalidRequest
+            | Class::ServerError
+            | Class::AccessDenied
+            | Class::TemporarilyUnavailable
     )
 }
 
 const BROKEN: &[Concept] = &[Invalid, Unknown, Mismatch];
 const REFUSED: &[Concept] = &[Denied, Disabled, Unsupported, Insufficient];
 const SIGNED: &[Call] = &[Call::Assertion, Call::ClientCredentials, Call::Other];
-const FOR_TOKENS: &[Call] = &[Call::Code, Call::Password, Call::ClientCredentials, Call::Assertion, Call::Device, Call::Refresh, Call::Other, Call::Browser];
+const FOR_TOKENS: &[Call] = &[
+    Call::Code,
+    Call::Password,
+    Call::ClientCredentials,
+    Call::Assertion,
+    Call::Device,
+    Call::Refresh,
+    Call::Other,
+    Call::Browser,
+];
 const USER_AT_DOOR: &[Call] = &[Call::Password, Call::Browser];
 
 #[rustfmt::skip]
@@ -188,7 +226,8 @@ static ROWS: &[Row] = &[
     row(Class::AccountLocked, &[PasswordChange], &[]).but(&[Revoked]),
     row(Class::PkceMismatch, &[Verifier], &[]),
     row(Class::PolicyBlocked, &[NetworkPlace], &[Denied, Mismatch, Unknown, Locked, Policy, Invalid, Insufficient]),
-    row(Class::PolicyBlocked, &[Policy], &[Denied, Locked, Missing, Insufficient, Mismatch, Invalid, User]).but(&[Redirect, Internal]),
+    row(Class::PolicyBlocked, &[Policy], &[Denied, Locked, Missing, Insufficient, Mismatch, Invalid, User])
+        .but(&[Redirect, Internal]),
     // What was sent.
     row(Class::InvalidRequest, &[DeviceCode, Missing], &[]).but(&[Denied, Disabled, Expired]),
     row(Class::DeviceCodeExpired, &[DeviceCode, Expired], &[]),
@@ -205,19 +244,25 @@ static ROWS: &[Row] = &[
     // Clocks: what we signed, not what we were given.
     row(Class::ClientSecretExpired, &[Expired], &[Secret, Certificate, Key]).but(&[Password]),
     row(Class::InvalidClient, &[Used], &[Assertion, ClientAuth]).blame(Cause::Client, Action::FixConfig),
-    row(Class::ClockSkew, &[Future], &[]).at(&[Call::Code, Call::Password, Call::ClientCredentials, Call::Assertion, Call::Refresh, Call::Other, Call::OnToken]),
+    row(Class::ClockSkew, &[Future], &[]).at(&[Call::Code, Call::Password, Call::ClientCredentials, Call::Assertion,
+        Call::Refresh, Call::Other, Call::OnToken]),
     row(Class::ClockSkew, &[Expired, Assertion], &[]).at(SIGNED),
     // The plan does not cover it.
-    row(Class::EntitlementMissing, &[Plan], &[Denied, Missing, Insufficient, Expired, Disabled, Unsupported, Mismatch, Unknown]).but(&[Code, RefreshToken, AccessToken, Consent]),
+    row(Class::EntitlementMissing, &[Plan], &[Denied, Missing, Insufficient, Expired, Disabled, Unsupported, Mismatch,
+        Unknown]).but(&[Code, RefreshToken, AccessToken, Consent]),
     // The account.
-    row(Class::AccountLocked, &[User], &[Locked, Disabled]).but(&[Client, Token, AccessToken, Scope, Session, Consent, Revoked]),
+    row(Class::AccountLocked, &[User], &[Locked, Disabled]).but(&[Client, Token, AccessToken, Scope, Session, Consent,
+        Revoked]),
     row(Class::AccessDenied, &[UserDenied], &[]),
     row(Class::AccessDenied, &[User, Unknown, Tenant], &[]).but(&[Client]),
     row(Class::AccessDenied, &[Cancelled], &[]).but(&[Scope, Client, Token, Code]),
     row(Class::InvalidRequest, &[Password, Missing], &[]).at(&[Call::Password]).but(&[Invalid, Unknown, Mismatch]),
-    row(Class::BadUserCredentials, &[Password], &[Invalid, Unknown, Mismatch]).but(&[Client, Secret, ClientAuth]).at(FOR_TOKENS),
-    row(Class::BadUserCredentials, &[Credentials], &[Invalid, Unknown, Mismatch, Denied]).but(&[Client, Secret, ClientAuth]).at(USER_AT_DOOR),
-    row(Class::BadUserCredentials, &[User], &[Invalid, Unknown]).but(&[Client, Secret, Tenant, Session, Token, Consent, Scope]).at(USER_AT_DOOR),
+    row(Class::BadUserCredentials, &[Password], &[Invalid, Unknown, Mismatch]).but(&[Client, Secret, ClientAuth])
+        .at(FOR_TOKENS),
+    row(Class::BadUserCredentials, &[Credentials], &[Invalid, Unknown, Mismatch, Denied]).but(&[Client, Secret,
+        ClientAuth]).at(USER_AT_DOOR),
+    row(Class::BadUserCredentials, &[User], &[Invalid, Unknown]).but(&[Client, Secret, Tenant, Session, Token,
+        Consent, Scope]).at(USER_AT_DOOR),
     row(Class::AccessDenied, &[Cancelled, User], &[]).at(&[Call::Browser, Call::Device]),
     row(Class::ConsentRequired, &[Consent], &[]).but(&[Used, Expired]),
     row(Class::BadUserCredentials, &[AuthFailed], &[]).but(&[Client, ClientAuth, Secret]).at(USER_AT_DOOR),
@@ -230,8 +275,10 @@ static ROWS: &[Row] = &[
     row(Class::InvalidGrant, &[RefreshToken], &[Invalid, Unknown, Mismatch, Disabled]),
     row(Class::UnauthorizedClient, &[RefreshToken, Client, Denied], &[]),
     row(Class::InvalidRequest, &[RefreshToken, Missing], &[]),
-    row(Class::InvalidScope, &[Scope], &[Invalid, Unknown, Denied, Mismatch, Unsupported, Insufficient, Missing]).at(&[Call::Refresh]),
-    row(Class::InvalidClient, &[], &[Secret, ClientAuth]).but(&[Disabled, Expired, Used, Denied]).at(&[Call::Refresh]),
+    row(Class::InvalidScope, &[Scope], &[Invalid, Unknown, Denied, Mismatch, Unsupported, Insufficient, Missing])
+        .at(&[Call::Refresh]),
+    row(Class::InvalidClient, &[], &[Secret, ClientAuth]).but(&[Disabled, Expired, Used, Denied])
+        .at(&[Call::Refresh]),
     row(Class::RefreshTokenReused, &[Used], &[]).at(&[Call::Refresh]),
     row(Class::InvalidGrant, &[OtherClient], &[]).at(&[Call::Refresh]).blame(Cause::Client, Action::FixConfig),
     row(Class::RefreshTokenRevoked, &[Revoked], &[]).but(&[Client]).at(&[Call::Refresh]),
@@ -245,21 +292,25 @@ static ROWS: &[Row] = &[
     row(Class::TokenConfusion, &[Client, Token, Mismatch], &[]).at(&[Call::Bearer]),
     row(Class::InsufficientScope, &[Insufficient], &[Scope, Permission]).at(&[Call::Bearer]),
     row(Class::InsufficientScope, &[], &[Scope, Permission]).but(&[Expired, Revoked]).at(&[Call::Bearer]),
-    row(Class::InvalidToken, &[], &[AccessToken, Token, Session]).but(&[Internal, Unavailable]).at(&[Call::Bearer, Call::OnToken]),
+    row(Class::InvalidToken, &[], &[AccessToken, Token, Session]).but(&[Internal, Unavailable]).at(&[Call::Bearer,
+        Call::OnToken]),
     row(Class::InvalidToken, &[], &[LoginNeeded, Credentials, AuthFailed]).at(&[Call::Bearer]),
     row(Class::InvalidToken, &[Signature], BROKEN).at(&[Call::Bearer, Call::OnToken]),
     // Codes.
     row(Class::CodeReused, &[Code, Used], &[]),
     row(Class::InvalidGrant, &[Code, OtherClient], &[]).blame(Cause::Client, Action::FixConfig),
-    row(Class::InvalidGrant, &[OtherClient], &[]).at(&[Call::Code, Call::Assertion]).blame(Cause::Client, Action::FixConfig),
+    row(Class::InvalidGrant, &[OtherClient], &[]).at(&[Call::Code, Call::Assertion]).blame(Cause::Client,
+        Action::FixConfig),
     row(Class::InvalidGrant, &[OtherTenant], &[]).at(&[Call::Code]).blame(Cause::Configuration, Action::FixConfig),
     row(Class::CodeExpired, &[Code, Expired], &[]).at(&[Call::Code, Call::Assertion, Call::Device, Call::Other]),
     row(Class::CodeReused, &[Used], &[]).but(&[State, Nonce]).at(&[Call::Code]),
-    row(Class::SessionExpired, &[Session], &[Expired, Unknown, Invalid, Missing, Revoked]).at(&[Call::Code, Call::Browser, Call::Other]),
+    row(Class::SessionExpired, &[Session], &[Expired, Unknown, Invalid, Missing, Revoked]).at(&[Call::Code,
+        Call::Browser, Call::Other]),
     row(Class::CodeExpired, &[Expired], &[]).but(&[Password, User, Client, Session, Secret, Plan]).at(&[Call::Code]),
     // Scopes and targets of a request.
     row(Class::UnauthorizedClient, &[Client, Flow, Denied], &[]).but(&[Secret]),
-    row(Class::InvalidScope, &[Scope], &[Invalid, Unknown, Denied, Mismatch, Unsupported, Missing, Insufficient]).at(FOR_TOKENS),
+    row(Class::InvalidScope, &[Scope], &[Invalid, Unknown, Denied, Mismatch, Unsupported, Missing, Insufficient])
+        .at(FOR_TOKENS),
     row(Class::UnauthorizedClient, &[Client, Denied], &[Audience, Resource]).but(&[Mismatch, Unknown]),
     row(Class::InvalidTarget, &[], &[Audience, Resource]).but(&[Internal, Unavailable]).at(FOR_TOKENS),
     row(Class::InvalidTarget, &[OtherTenant], &[]).at(FOR_TOKENS),

@@ -35,7 +35,10 @@ fn fits(rule: &Rule, seen: &Seen<'_>) -> Option<String> {
     let grant = case.context.text("grant_type").unwrap_or_default();
     let here = (rule.at.is_empty() || rule.at.contains(&case.stage))
         && (rule.grants.is_empty() || rule.grants.iter().any(|one| grant.ends_with(one)))
-        && (rule.status.is_empty() || case.status.is_some_and(|status| rule.status.contains(&status)))
+        && (rule.status.is_empty()
+            || case
+                .status
+                .is_some_and(|status| rule.status.contains(&status)))
         && rule.fact.is_none_or(|fact| is_so(fact, seen));
     if !here {
         return None;
@@ -51,10 +54,10 @@ fn fits(rule: &Rule, seen: &Seen<'_>) -> Option<String> {
         [] => None,
         phrases => Some(*phrases.iter().find(|phrase| speaks(&seen.plain, phrase))?),
     };
-    Some(code.or(phrase).map_or_else(
-        || rule.class.to_string(),
-        |name| name.replace(' ', "_"),
-    ))
+    Some(
+        code.or(phrase)
+            .map_or_else(|| rule.class.to_string(), |name| name.replace(' ', "_")),
+    )
 }
 
 /// Whether a text in plain form has the parts of a phrase in their order, each at the start of a word.

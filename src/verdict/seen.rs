@@ -121,8 +121,18 @@ const TEXTS: [&str; 33] = [
 
 /// Members under which an error object hangs.
 const NESTS: [&str; 12] = [
-    "error", "errors", "fault", "direct", "detail", "details", "errordetails", "oerrordetails",
-    "response", "body", "result", "errorcauses",
+    "error",
+    "errors",
+    "fault",
+    "direct",
+    "detail",
+    "details",
+    "errordetails",
+    "oerrordetails",
+    "response",
+    "body",
+    "result",
+    "errorcauses",
 ];
 
 impl<'a> Seen<'a> {
@@ -202,7 +212,9 @@ impl<'a> Seen<'a> {
         if let Ok(url) = url::Url::parse(url) {
             let named: Vec<(String, String)> = url
                 .query_pairs()
-                .chain(form_urlencoded::parse(url.fragment().unwrap_or_default().as_bytes()))
+                .chain(form_urlencoded::parse(
+                    url.fragment().unwrap_or_default().as_bytes(),
+                ))
                 .filter(|(name, _)| name.starts_with("error"))
                 .map(|(name, value)| (name.into_owned(), value.into_owned()))
                 .collect();
@@ -219,7 +231,11 @@ impl<'a> Seen<'a> {
                 self.refused = true;
                 self.error.get_or_insert_with(|| value.clone());
             }
-            if name.starts_with("error") || name == "message" || name == "reason" || name == "code" && self.refused {
+            if name.starts_with("error")
+                || name == "message"
+                || name == "reason"
+                || name == "code" && self.refused
+            {
                 self.take(&name, value);
             }
         }
@@ -360,8 +376,11 @@ impl<'a> Seen<'a> {
                     let code = value.split(':').next().unwrap_or_default();
                     self.codes.push(code.to_owned());
                 }
-                "x-amzn-errormessage" | "x-error-message" | "x-error-description"
-                | "x-oauth-error-description" | "error-description" => {
+                "x-amzn-errormessage"
+                | "x-error-message"
+                | "x-error-description"
+                | "x-oauth-error-description"
+                | "error-description" => {
                     self.texts.push(value.clone());
                 }
                 "x-error-code" | "x-oauth-error" | "x-ms-error-code" | "x-error"
@@ -400,7 +419,14 @@ fn about_a_field(object: &Map<String, Value>) -> Option<String> {
         let mut members = names.iter().filter_map(|name| object.get(*name)?.as_str());
         members.next()
     };
-    let field = text(&["field", "param", "parameter", "argument", "property", "path"])?;
+    let field = text(&[
+        "field",
+        "param",
+        "parameter",
+        "argument",
+        "property",
+        "path",
+    ])?;
     let complaint = text(&["code", "issue", "reason", "type", "error"])?;
     Some(format!("{field} {complaint}"))
 }
@@ -414,7 +440,9 @@ fn admits_failure(object: &Map<String, Value>) -> bool {
             Value::Bool(yes) => *yes,
             Value::Number(number) => number.as_f64() != Some(0.0),
             Value::String(text) => {
-                !text.is_empty() && !["0", "false", "ok", "success", "none"].contains(&text.to_lowercase().as_str())
+                !text.is_empty()
+                    && !["0", "false", "ok", "success", "none"]
+                        .contains(&text.to_lowercase().as_str())
             }
             Value::Array(list) => !list.is_empty(),
             Value::Object(inner) => !inner.is_empty(),
@@ -440,7 +468,10 @@ fn admits_failure(object: &Map<String, Value>) -> bool {
 fn is_fine(error: &Value) -> bool {
     let code = error.get("code").or_else(|| error.get("errorCode"));
     code.is_some_and(|code| {
-        code.as_i64() == Some(0) || code.as_str().is_some_and(|code| code.eq_ignore_ascii_case("ok"))
+        code.as_i64() == Some(0)
+            || code
+                .as_str()
+                .is_some_and(|code| code.eq_ignore_ascii_case("ok"))
     })
 }
 
@@ -463,9 +494,19 @@ fn looks_like_a_code(value: &str) -> bool {
 fn is_html(document: &str) -> bool {
     let start: String = document.chars().take(2000).collect();
     let start = start.to_ascii_lowercase();
-    ["<html", "<!doctype html", "<body", "<head", "<center", "<h1", "<title", "<p>", "<div"]
-        .iter()
-        .any(|tag| start.contains(tag))
+    [
+        "<html",
+        "<!doctype html",
+        "<body",
+        "<head",
+        "<center",
+        "<h1",
+        "<title",
+        "<p>",
+        "<div",
+    ]
+    .iter()
+    .any(|tag| start.contains(tag))
 }
 
 /// Pairs, where the text can only be form-encoded.

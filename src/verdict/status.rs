@@ -56,9 +56,26 @@ fn is_signed_in_to(stage: Stage) -> bool {
 /// Reason phrases of HTTP (RFC 9110 section 15) stand in many bodies, and say no more than the status does.
 pub(super) fn is_reason(text: &str) -> bool {
     const REASONS: [&str; 20] = [
-        "badrequest", "unauthorized", "forbidden", "notfound", "methodnotallowed", "notacceptable", "conflict", "gone",
-        "unsupportedmediatype", "unprocessableentity", "internalservererror", "notimplemented", "badgateway", "serviceunavailable",
-        "gatewaytimeout", "error", "unprocessablecontent", "paymentrequired", "contenttoolarge", "payloadtoolarge",
+        "badrequest",
+        "unauthorized",
+        "forbidden",
+        "notfound",
+        "methodnotallowed",
+        "notacceptable",
+        "conflict",
+        "gone",
+        "unsupportedmediatype",
+        "unprocessableentity",
+        "internalservererror",
+        "notimplemented",
+        "badgateway",
+        "serviceunavailable",
+        "gatewaytimeout",
+        "error",
+        "unprocessablecontent",
+        "paymentrequired",
+        "contenttoolarge",
+        "payloadtoolarge",
     ];
     let squashed = super::seen::squash(text);
     let squashed = squashed.trim_start_matches(|c: char| c.is_ascii_digit());

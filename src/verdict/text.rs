@@ -9,8 +9,9 @@ pub(super) use crate::signin::plain;
 /// Sentences of a text in plain form. Trace ids and dates are left out, and so are sentences of the specifications
 /// that list everything that may be wrong: they say nothing about what is.
 pub(super) fn sentences(text: &str) -> Vec<String> {
-    static BREAK: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r"[.!?。！？]+(?:\s|$)|[\r\n;。！？]+").expect("a fixed pattern"));
+    static BREAK: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"[.!?。！？]+(?:\s|$)|[\r\n;。！？]+").expect("a fixed pattern")
+    });
     static TRACE: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(concat!(
             r"(?i)\b(?:trace|correlation|request|incident|support|ray|log|reference)[ _-]?id\s*(?:is\s*)?[:=]?\s*\S+",
