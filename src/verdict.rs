@@ -380,6 +380,10 @@ fn by_rest(seen: &Seen<'_>, call: Call) -> Found {
 
 /// An answer that stopped a step is never `ok`: where no rule finds a fault, it is not what the step needs.
 fn of_raw(stage: Stage, raw: &Raw, answer: Answer, known: &Known<'_>) -> Found {
+    let answer = match (raw.body.trim(), &raw.error) {
+        ("", Some(error)) => told_apart(answer, error, raw.error_description.as_deref()),
+        _ => answer,
+    };
     let case = Case {
         provider: known.provider.to_owned(),
         stage,
@@ -389,6 +393,28 @@ fn of_raw(stage: Stage, raw: &Raw, answer: Answer, known: &Known<'_>) -> Found {
         context: known.context(),
     };
     decide(&case, provider::ALL).unwrap_or_else(|| Found::plain(Class::MalformedResponse, "check"))
+}
+
+/// An answer of which only error and description were kept.
+fn told_apart(answer: Answer, error: &str, description: Option<&str>) -> Answer {
+    let pairs = [
+        ("error", error),
+        ("error_description", description.unwrap_or_default()),
+    ];
+    match answer {
+        Answer::Callback(_) => Answer::Callback(
+            form_urlencoded::Serializer::new(String::new())
+                .extend_pairs(pairs)
+                .finish(),
+        ),
+        Answer::Body(_) | Answer::Page(_) => {
+            let members: Map<String, Value> = pairs
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value.into()))
+                .collect();
+            Answer::Body(Value::Object(members).to_string())
+        }
+    }
 }
 
 /// What the browser's part saw is believed; where it could not tell, the page may.

@@ -1,11 +1,9 @@
-//! HTML and XML, read only for what they say: texts, the title, and which element holds which text. No tree is built, so
+//! HTML and XML, read only for what they say: texts, and which element holds which text. No tree is built, so
 //! nothing nests too deep, and each byte is looked at once.
 
 /// What a marked-up document says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Markup {
-    /// Text of the first `title`.
-    pub(super) title: String,
     /// Visible texts, one per element.
     pub(super) texts: Vec<String>,
     /// Elements without elements inside: name without namespace, and text.
@@ -16,7 +14,7 @@ pub(super) struct Markup {
 const SILENT: [&str; 4] = ["script", "style", "noscript", "svg"];
 
 /// Elements that only colour their text; the text runs on through them.
-const INLINE: [&str; 8] = ["b", "strong", "em", "i", "span", "a", "code", "font"];
+const INLINE: [&str; 7] = ["b", "strong", "em", "i", "span", "a", "font"];
 
 /// Reads a document. Broken ones give what they have.
 pub(super) fn read(document: &str) -> Markup {
@@ -67,9 +65,6 @@ impl Markup {
             return;
         }
         if !closed.is_empty() && closed == open {
-            if open == "title" && self.title.is_empty() {
-                self.title.clone_from(&found);
-            }
             self.leaves.push((open.to_owned(), found.clone()));
         }
         self.texts.push(found);
@@ -128,7 +123,6 @@ mod tests {
         let page = "<html><head><TITLE>a &amp; b</TITLE><script>no('<p>')</script></head><body>\
                     <!-- no --><h1>c <b>d</b> e</h1><br>f<p>g";
         let markup = read(page);
-        assert_eq!(markup.title, "a & b");
         assert_eq!(markup.texts, ["a & b", "c  d  e", "f", "g"]);
     }
 

@@ -45,10 +45,11 @@ fn fits(rule: &Rule, seen: &Seen<'_>) -> Option<String> {
     }
     let code = match rule.codes {
         [] => None,
-        codes => Some(*codes.iter().find(|code| {
-            let code = squash(code);
-            seen.codes.iter().any(|seen| squash(seen) == code)
-        })?),
+        codes => Some(
+            *codes
+                .iter()
+                .find(|code| seen.squashed.contains(&squash(code)))?,
+        ),
     };
     let phrase = match rule.says {
         [] => None,

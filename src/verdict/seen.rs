@@ -1,6 +1,7 @@
 //! What an answer says, wherever it says it: codes, texts and marks of failure, gathered from body, headers, redirect
 //! parameters and pages. Only gathers; what it means is decided by the rules.
 
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -17,6 +18,9 @@ const LIMIT_BYTES: usize = 128 * 1024;
 /// More members than these are not looked at.
 const LIMIT_MEMBERS: usize = 2000;
 
+/// More codes than these are not looked at.
+const LIMIT_CODES: usize = 200;
+
 /// An answer, read.
 #[derive(Debug)]
 pub(super) struct Seen<'a> {
@@ -24,6 +28,8 @@ pub(super) struct Seen<'a> {
     pub(super) body: Body,
     /// Codes in the order in which they were found, as sent; a number as `member=number`.
     pub(super) codes: Vec<String>,
+    /// The same, without case and separators.
+    pub(super) squashed: HashSet<String>,
     /// `error` of RFC 6749, or what stands in its place.
     pub(super) error: Option<String>,
     /// Sentences for people, as sent.
@@ -40,7 +46,7 @@ pub(super) enum Body {
     Empty,
     Json(Value),
     Form(Vec<(String, String)>),
-    Markup { title: String, source: String },
+    Markup { source: String },
     Text(String),
 }
 
@@ -142,6 +148,7 @@ impl<'a> Seen<'a> {
             case,
             body: Body::Empty,
             codes: Vec::new(),
+            squashed: HashSet::new(),
             error: None,
             texts: Vec::new(),
             plain: String::new(),
@@ -154,6 +161,8 @@ impl<'a> Seen<'a> {
         }
         seen.read_headers();
         seen.read_codes_in_texts();
+        seen.codes.truncate(LIMIT_CODES);
+        seen.squashed = seen.codes.iter().map(|code| squash(code)).collect();
         let spoken = seen.texts.join(" . ");
         seen.plain = format!(" {} ", plain(cut(&spoken)));
         seen
@@ -251,7 +260,6 @@ impl<'a> Seen<'a> {
         }
         self.texts.extend(found.texts);
         self.body = Body::Markup {
-            title: found.title,
             source: document.to_owned(),
         };
     }
