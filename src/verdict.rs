@@ -293,7 +293,10 @@ fn by_words(seen: &Seen<'_>, call: Call) -> Option<Found> {
         && seen
             .object()
             .is_some_and(|object| object.get("access_token").is_some_and(Value::is_string));
-    let rough = coded.first();
+    let rough = coded
+        .iter()
+        .find(|(_, class)| !codes::is_blunt(*class))
+        .or(coded.first());
     let narrow = coded.iter().find(|(_, class)| !codes::is_rough(*class));
     if token_came {
         return narrow.or(rough).map(by_code);
@@ -319,6 +322,8 @@ fn by_words(seen: &Seen<'_>, call: Call) -> Option<Found> {
         Some((_, Class::ServerError | Class::InvalidRequest)) if is_trouble(meaning.class) => {
             Some(told)
         }
+        // "The user said no" and "it is not for this user" say more than that the grant is refused.
+        Some((_, Class::InvalidGrant)) if meaning.class == Class::AccessDenied => Some(told),
         Some(rough) if vague => Some(by_code(rough)),
         None if vague => by_page_words(seen)
             .or_else(|| Some(told).filter(|_| !is_bare_trouble(seen, meaning.class))),
@@ -328,8 +333,8 @@ fn by_words(seen: &Seen<'_>, call: Call) -> Option<Found> {
 
 /// "Something went wrong" with a server status and without a code says no more than the status.
 fn is_bare_trouble(seen: &Seen<'_>, class: Class) -> bool {
-    let server = seen.case.status.is_some_and(|status| status >= 500);
-    server && class == Class::ServerError && !seen.refused
+    let status = seen.case.status.unwrap_or_default();
+    status == 402 || status >= 500 && class == Class::ServerError && !seen.refused
 }
 
 /// Texts, and codes that nobody knows, read as texts.

@@ -89,7 +89,8 @@ const TABLE: &[(Class, &[&str])] = &[
         "country_blocked", "ip_blocked", "restricted_ip", "not_allowed_ip", "device_not_compliant",
             "enterprise_is_restricted", "team_access_not_granted", "login_hours_restricted",
             "security_policy_violation"]),
-    (Class::EntitlementMissing, &["entitlement_missing", "plan_limit", "subscription_required", "upgrade_required",
+    (Class::EntitlementMissing, &["entitlement_missing", "plan_limit", "plan_limit_reached", "subscription_required",
+        "upgrade_required",
         "payment_required", "paid_only", "plan_upgrade_required", "feature_not_enabled", "feature_not_available",
         "not_entitled", "license_required", "subscription_expired", "no_license", "paid_teams_only", "trial_expired",
         "billing_not_enabled", "client_not_enrolled", "require_premium", "premium_required",
@@ -221,6 +222,18 @@ pub(super) fn is_rough(class: Class) -> bool {
             | Class::RateLimited
             | Class::InvalidTarget
             | Class::BadUserCredentials
+    )
+}
+
+/// The bluntest of them: any other code beside them says more.
+pub(super) fn is_blunt(class: Class) -> bool {
+    matches!(
+        class,
+        Class::InvalidRequest
+            | Class::InvalidGrant
+            | Class::AccessDenied
+            | Class::ServerError
+            | Class::TemporarilyUnavailable
     )
 }
 

@@ -229,6 +229,7 @@ static ROWS: &[Row] = &[
     row(Class::PolicyBlocked, &[Policy], &[Denied, Locked, Missing, Insufficient, Mismatch, Invalid, User])
         .but(&[Redirect, Internal]),
     // What was sent.
+    row(Class::AccessDenied, &[DeviceCode, Cancelled], &[]),
     row(Class::InvalidRequest, &[DeviceCode, Missing], &[]).but(&[Denied, Disabled, Expired]),
     row(Class::DeviceCodeExpired, &[DeviceCode, Expired], &[]),
     row(Class::UnauthorizedClient, &[DeviceCode], REFUSED),
@@ -253,7 +254,7 @@ static ROWS: &[Row] = &[
     // The account.
     row(Class::AccountLocked, &[User], &[Locked, Disabled]).but(&[Client, Token, AccessToken, Scope, Session, Consent,
         Revoked]),
-    row(Class::AccessDenied, &[UserDenied], &[]),
+    row(Class::AccessDenied, &[UserDenied], &[]).at(FOR_TOKENS),
     row(Class::AccessDenied, &[User, Unknown, Tenant], &[]).but(&[Client]),
     row(Class::AccessDenied, &[Cancelled], &[]).but(&[Scope, Client, Token, Code]),
     row(Class::InvalidRequest, &[Password, Missing], &[]).at(&[Call::Password]).but(&[Invalid, Unknown, Mismatch]),

@@ -37,7 +37,7 @@ pub(super) fn sentences(text: &str) -> Vec<String> {
 /// Texts of RFC 6749 section 5.2 and of servers that repeat them word for word.
 fn says_everything(sentence: &str) -> bool {
     let all = |words: &[&str]| words.iter().all(|word| sentence.contains(word));
-    all(&["invalid", "expired", "revoked", "another client"])
+    all(&["invalid", "expired", "revoked"])
         || all(&["missing a required parameter", "includes an"])
         || all(&["missing a required parameter", "more than once"])
         || all(&["e g", "resource owner credentials", "invalid", "expired"])
