@@ -1,6 +1,7 @@
 //! The command line. Results go to stdout, all else to stderr.
 
 mod check;
+mod classify;
 mod demo;
 mod explain;
 mod report;
@@ -106,6 +107,8 @@ enum Command {
     Demo(demo::Args),
     /// Print the runbook of a class: what it means, how to be sure, what to do now
     Explain(explain::Args),
+    /// Say what answers of providers mean: cases as JSON Lines on stdin, verdicts on stdout
+    Classify(classify::Args),
     /// Print a completion script for a shell
     Completions {
         #[arg(value_enum)]
@@ -165,6 +168,7 @@ fn run(args: Args) -> anyhow::Result<Exit> {
             with_config(config, |daemon| on_runtime(check::run(daemon, check)))
         }
         Command::Serve => with_config(config, |daemon| on_runtime(serve::run(daemon))),
+        Command::Classify(args) => classify::run(&args),
         Command::Demo(demo) => on_runtime(demo::run(demo)),
         Command::Explain(what) => explain::run(&what),
     }

@@ -17,11 +17,13 @@ pub mod redact;
 pub mod oauth;
 
 pub mod expression;
+
+pub mod signin;
+
+pub mod provider;
 pub mod verdict;
 
 pub mod schedule;
-
-pub mod signin;
 
 // Edges: the only places that touch clock, network, browser and disk.
 pub mod clock;

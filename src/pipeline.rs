@@ -31,7 +31,16 @@ pub async fn execute(
         .catch_unwind()
         .await;
     let walk = walk.unwrap_or_else(|_| broken());
-    let verdict = walk.stop.as_ref().map(verdict::judge);
+    let verdict = walk.stop.as_ref().map(|stop| {
+        verdict::judge(
+            stop,
+            &verdict::Known {
+                provider: &probe.provider,
+                page: walk.evidence.page.as_ref(),
+                ..verdict::Known::default()
+            },
+        )
+    });
     let outcome = match &verdict {
         Some(verdict) => verdict.class.outcome(),
         None if walk.warnings.is_empty() => Outcome::Ok,

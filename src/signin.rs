@@ -11,6 +11,7 @@ mod words;
 pub use decide::{Act, Move, Past, What, decide, overdue};
 pub use reading::{Button, ButtonKind, Field, Group, Reading};
 pub use stops::Halt;
+pub use words::{class_of, plain};
 
 #[cfg(test)]
 mod tests;

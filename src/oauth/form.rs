@@ -87,7 +87,7 @@ impl Form {
 }
 
 /// The pairs of a query, fragment or form, decoded; its leading `?` or `#` is left out.
-pub(super) fn pairs(encoded: &str) -> Vec<(String, String)> {
+pub(crate) fn pairs(encoded: &str) -> Vec<(String, String)> {
     let encoded = encoded.strip_prefix(['?', '#']).unwrap_or(encoded);
     form_urlencoded::parse(encoded.as_bytes())
         .into_owned()

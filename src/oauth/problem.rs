@@ -77,23 +77,28 @@ pub fn in_parameters(pairs: &[(String, String)]) -> Option<Problem> {
 /// Looks for an error in a challenge such as `Bearer error="invalid_token"` (RFC 6750 section 3, RFC 9449 section
 /// 7.1).
 fn in_challenge(challenge: &str) -> Option<Problem> {
-    let mut problem = Problem::default();
+    let parameters = self::challenge(challenge);
+    let value = |wanted: &str| {
+        let found = parameters.iter().find(|(name, _)| name == wanted);
+        found.map(|(_, value)| value.clone())
+    };
+    Some(Problem {
+        error: Some(value("error")?),
+        description: value("error_description"),
+    })
+}
+
+/// The parameters of a challenge, in order, names in lower case (RFC 9110 section 11.6.1).
+pub fn challenge(challenge: &str) -> Vec<(String, String)> {
+    let mut parameters = Vec::new();
     let mut rest = challenge;
     while let Some((before, after)) = rest.split_once('=') {
-        let name = before
-            .rsplit([' ', ','])
-            .next()
-            .unwrap_or_default()
-            .to_ascii_lowercase();
+        let name = before.rsplit([' ', ',']).next().unwrap_or_default();
         let (value, next) = parameter(after);
-        match name.as_str() {
-            "error" => problem.error = problem.error.or(Some(value)),
-            "error_description" => problem.description = problem.description.or(Some(value)),
-            _ => {}
-        }
+        parameters.push((name.to_ascii_lowercase(), value));
         rest = next;
     }
-    problem.error.is_some().then_some(problem)
+    parameters
 }
 
 /// A token or a quoted string (RFC 9110 section 5.6.4), and what follows it.

@@ -83,7 +83,7 @@ fn phrase_of(list: List, text: &str) -> Option<&'static str> {
 }
 
 /// The class that a text means which stands where a page puts its errors.
-pub(super) fn class_of(text: &str) -> Option<Class> {
+pub fn class_of(text: &str) -> Option<Class> {
     let text = plain(text);
     let found = WORDS.stops.iter();
     found
@@ -93,7 +93,7 @@ pub(super) fn class_of(text: &str) -> Option<Class> {
 }
 
 /// Lower case, words apart by one space, no punctuation: the form in which texts are compared.
-pub(super) fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut gap = false;
     let mut last_lower = false;

@@ -1,3 +1,4 @@
+mod corpus;
 mod strangers;
 
 use proptest::prelude::*;
@@ -16,7 +17,7 @@ fn raw(status: Option<u16>, error: Option<&str>) -> Raw {
 }
 
 fn judged(stage: Stage, fault: Fault) -> Verdict {
-    judge(&Stop { stage, fault })
+    judge(&Stop { stage, fault }, &Known::default())
 }
 
 #[test]
@@ -54,7 +55,7 @@ fn answers_are_named_by_error_then_by_status() {
     check(token, 400, "quux", HttpClientError);
     check(token, 404, "Not Found", HttpClientError);
     check(token, 500, "Internal Server Error", HttpServerError);
-    check(token, 400, "token_missing", HttpClientError);
+    check(token, 400, "token_missing", InvalidRequest);
     check(token, 400, "browser_crashed", HttpClientError);
     check(token, 401, "", InvalidClient);
     check(token, 407, "", ProxyError);
@@ -207,5 +208,66 @@ proptest! {
         let verdict = judged(stage, Fault::Answer(answer));
         prop_assert_eq!(verdict.class.outcome(), Outcome::Failed);
         prop_assert!(!verdict.detail.contains('\n'));
+    }
+}
+
+proptest! {
+    /// Also with the tables of providers, and whatever the probe claims to know.
+    #[test]
+    fn any_case_has_a_judgement_of_the_taxonomy(
+        provider in prop::sample::select(crate::provider::ALL.iter().map(|one| one.name).collect::<Vec<_>>()),
+        stage in prop::sample::select(Stage::all().collect::<Vec<_>>()),
+        status in prop::option::of(any::<u16>()),
+        start in prop::sample::select(vec![
+            "", "<", "<html><title>", "{\"error\":\"", "[{\"errorCode\":\"", "error=", "AADSTS", "<a><![CDATA[", ")]}'",
+        ]),
+        rest in "\\PC{0,300}",
+        fact in prop::sample::select(vec!["negative_check", "expected_state", "grant_type", "now", "jwks_kids"]),
+        known in "\\PC{0,20}",
+        kind in 0_u8..3,
+    ) {
+        let text = format!("{start}{rest}");
+        let answer = match kind {
+            0 => Answer::Body(text),
+            1 => Answer::Callback(text),
+            _ => Answer::Page(Page { url: text.clone(), title: text.clone(), text }),
+        };
+        let case = Case {
+            provider: provider.to_owned(),
+            stage,
+            status,
+            headers: vec![("www-authenticate".to_owned(), rest)],
+            answer,
+            context: Context(Map::from_iter([(fact.to_owned(), known.into())])),
+        };
+        let judgement = classify(&case);
+        prop_assert_eq!(judgement.class.is_none(), judgement.outcome == Outcome::Ok);
+        prop_assert_ne!(judgement.outcome, Outcome::Unknown);
+        prop_assert!(!judgement.rule.is_empty());
+    }
+}
+
+/// Work grows with the size of an answer, and not with what is in it.
+#[test]
+fn the_largest_answers_are_judged_as_well() {
+    for part in [
+        "<",
+        "<a>",
+        "[",
+        "{\"error\":",
+        "invalid_grant ",
+        "AADSTS50011: ",
+        "error=a&",
+        "refresh token expired. ",
+    ] {
+        let case = Case {
+            provider: "generic".to_owned(),
+            stage: Stage::TokenExchange,
+            status: Some(400),
+            headers: Vec::new(),
+            answer: Answer::Body(part.repeat((1 << 20) / part.len())),
+            context: Context::default(),
+        };
+        assert_eq!(classify(&case).outcome, Outcome::Failed, "{part}");
     }
 }

@@ -107,10 +107,11 @@ fn any_status() -> impl Strategy<Value = u16> {
 /// A stop has a verdict, and it is not ours.
 fn blame<T>(found: Result<T, Fault>) {
     let Err(fault) = found else { return };
-    let verdict = judge(&Stop {
+    let stop = Stop {
         stage: Stage::TokenExchange,
         fault,
-    });
+    };
+    let verdict = judge(&stop, &Known::default());
     assert_eq!(verdict.class.outcome(), Outcome::Failed);
     assert!(!verdict.detail.is_empty() && verdict.detail.len() < 2000);
 }
