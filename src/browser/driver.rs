@@ -23,6 +23,11 @@ const START: Duration = Duration::from_secs(15);
 /// Last lines of the driver's own words, for the message when it dies.
 const WORDS: usize = 8;
 
+/// How often a driver is started that finds its port taken.
+const ATTEMPTS: u32 = 4;
+/// What a driver says of it.
+const PORT_TAKEN: &str = "port not available";
+
 /// A running driver. Dropping it ends it, its browsers and their helpers, and removes their folder.
 #[derive(Debug)]
 pub(super) struct Driver {
@@ -34,8 +39,19 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    /// Starts the driver and waits until it listens.
+    /// Starts the driver and waits until it listens. One that found its port taken, as happens where many start at
+    /// once, gets another try.
     pub(super) async fn start(settings: &Settings, deadline: Instant) -> Result<Self, Finding> {
+        for _ in 1..ATTEMPTS {
+            match Self::launch(settings, deadline).await {
+                Err(finding) if finding.detail.contains(PORT_TAKEN) => (),
+                result => return result,
+            }
+        }
+        Self::launch(settings, deadline).await
+    }
+
+    async fn launch(settings: &Settings, deadline: Instant) -> Result<Self, Finding> {
         let program = find(&settings.driver).ok_or_else(|| missing(settings))?;
         let den = Den::dig().map_err(|error| {
             unavailable(format!(

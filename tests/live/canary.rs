@@ -122,7 +122,12 @@ impl Canary {
 
     /// Runs a command to its end.
     pub(crate) async fn run(&self, arguments: &[&str]) -> Ended {
-        let output = timeout(PATIENCE, self.command(arguments).output());
+        self.run_for(PATIENCE, arguments).await
+    }
+
+    /// Runs one that may take longer than others.
+    pub(crate) async fn run_for(&self, patience: Duration, arguments: &[&str]) -> Ended {
+        let output = timeout(patience, self.command(arguments).output());
         let output = output
             .await
             .expect("the command ends in time")

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::canary::Canary;
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(150);
 
 /// A daemon under test, its address read from its log.
 struct Service {
@@ -122,7 +122,7 @@ steps: {steps}
 
 /// Processes that were started by the canary's command, or by those it started.
 fn processes_of(canary: &Canary) -> BTreeMap<i32, String> {
-    let mark = format!("TMPDIR={}", canary.path("tmp").display());
+    let mark = canary.path("tmp").display().to_string();
     let text = |pid: i32, file: &str| {
         let bytes = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
@@ -130,7 +130,7 @@ fn processes_of(canary: &Canary) -> BTreeMap<i32, String> {
     let pids = fs::read_dir("/proc")
         .unwrap()
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    let mine = pids.filter(|&pid: &i32| text(pid, "environ").split('\0').any(|line| line == mark));
+    let mine = pids.filter(|&pid: &i32| text(pid, "environ").contains(&mark));
     mine.map(|pid| (pid, text(pid, "cmdline").replace('\0', " ")))
         .collect()
 }
