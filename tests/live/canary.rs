@@ -1,10 +1,13 @@
 //! The command as a user types it, on files in a folder of its own.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -75,6 +78,9 @@ impl Canary {
             folder: tempfile::tempdir().expect("a temporary folder"),
             variables: Vec::new(),
         };
+        fs::create_dir(canary.tmp()).expect("a folder in a temporary folder");
+        let tmp = canary.tmp().display().to_string();
+        let canary = canary.variable("TMPDIR", &tmp);
         let browser = if more.contains("browser:") {
             String::new()
         } else {
@@ -92,6 +98,25 @@ impl Canary {
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Where the command makes its temporary files and its browsers their profiles.
+    pub(crate) fn tmp(&self) -> PathBuf {
+        self.path("tmp")
+    }
+
+    /// Processes that were started by the command, or by those it started.
+    pub(crate) fn processes(&self) -> BTreeMap<i32, String> {
+        let mark = self.tmp().display().to_string();
+        let text = |pid: i32, file: &str| {
+            let bytes = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
+        let entries = fs::read_dir("/proc").expect("a list of processes");
+        let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let mine = pids.filter(|&pid: &i32| text(pid, "environ").contains(&mark));
+        mine.map(|pid| (pid, text(pid, "cmdline").replace('\0', " ")))
+            .collect()
     }
 
     pub(crate) fn write(&self, name: &str, text: &str) {
@@ -141,6 +166,16 @@ impl Canary {
 
     pub(crate) async fn check(&self) -> Ended {
         self.run(&["check", "--format", "json"]).await
+    }
+}
+
+/// A test that failed, or a command that was killed, leaves no browser running.
+impl Drop for Canary {
+    fn drop(&mut self) {
+        for &pid in self.processes().keys() {
+            // It may have ended by itself in the meantime.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
     }
 }
 

@@ -1,6 +1,5 @@
 //! The daemon with a real browser: what it leaves behind when it is asked to stop, killed, or run for long.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -93,7 +92,6 @@ async fn provider() -> Loopback {
     loopback::start(Config::demo()).await.unwrap()
 }
 
-/// Everything that the canary's command makes lands below its own folder for temporary files.
 fn canary(provider: &Loopback, every: &str, steps: &str) -> Canary {
     let issuer = provider.issuer();
     let probe = format!(
@@ -114,25 +112,7 @@ login: auto
 steps: {steps}
 "#
     );
-    let canary = Canary::new(&probe).variable("PASSWORD", "demo-password");
-    fs::create_dir(canary.path("tmp")).unwrap();
-    let tmp = canary.path("tmp").display().to_string();
-    canary.variable("TMPDIR", &tmp)
-}
-
-/// Processes that were started by the canary's command, or by those it started.
-fn processes_of(canary: &Canary) -> BTreeMap<i32, String> {
-    let mark = canary.path("tmp").display().to_string();
-    let text = |pid: i32, file: &str| {
-        let bytes = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
-    };
-    let pids = fs::read_dir("/proc")
-        .unwrap()
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    let mine = pids.filter(|&pid: &i32| text(pid, "environ").contains(&mark));
-    mine.map(|pid| (pid, text(pid, "cmdline").replace('\0', " ")))
-        .collect()
+    Canary::new(&probe).variable("PASSWORD", "demo-password")
 }
 
 fn files_in(folder: &Path) -> Vec<String> {
@@ -144,9 +124,9 @@ fn files_in(folder: &Path) -> Vec<String> {
 
 #[track_caller]
 fn assert_nothing_left(canary: &Canary) {
-    let processes = processes_of(canary);
+    let processes = canary.processes();
     assert!(processes.is_empty(), "left running: {processes:#?}");
-    let files = files_in(&canary.path("tmp"));
+    let files = files_in(&canary.tmp());
     assert!(files.is_empty(), "left behind: {files:#?}");
 }
 
@@ -196,7 +176,8 @@ async fn a_run_that_is_cut_off_by_a_kill_is_closed_as_unknown() {
     assert_eq!(answer.send().await.unwrap().status(), 202);
     let id = service.wait("a run under way", under_way).await;
     let browser = async |_: &Service| {
-        processes_of(&canary)
+        canary
+            .processes()
             .values()
             .any(|line| line.contains("chromium"))
             .then_some(())
@@ -248,8 +229,8 @@ async fn two_hundred_runs_in_a_row_leave_no_process_and_no_folder() {
     );
     println!(
         "200 runs: {} processes, {} folders left",
-        processes_of(&canary).len(),
-        files_in(&canary.path("tmp")).len()
+        canary.processes().len(),
+        files_in(&canary.tmp()).len()
     );
     assert_nothing_left(&canary);
 }
