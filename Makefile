@@ -6,19 +6,22 @@
 #   make bench   figures against other tools, as ratios measured in one run
 #   make setup   only what the others need: a browser and its driver, the Node packages
 
-.PHONY: demo test lint bench setup browser
+.PHONY: demo test lint bench setup browser firefox
 .DELETE_ON_ERROR:
 
 # npm writes this file last, so it stands for a complete folder and goes when the folder goes.
 PROVIDER := tests/live/oidc-provider/node_modules/.package-lock.json
 PLAYWRIGHT := benches/playwright/node_modules/.package-lock.json
 
+# The driver of Firefox is a crate; Debian has only the browser.
+GECKODRIVER := .tools/bin/geckodriver
+
 demo: browser
 	cargo run --locked -- demo
 
 test: setup
 	cargo test --locked --lib --bins --test it
-	cargo test --locked --test live
+	GECKODRIVER=$(CURDIR)/$(GECKODRIVER) cargo test --locked --test live
 
 # The live target is off by default, so it is named.
 lint:
@@ -31,10 +34,16 @@ bench: setup $(PLAYWRIGHT)
 	python3 benches/journey.py
 	cargo bench --locked --bench daemon
 
-setup: browser $(PROVIDER)
+setup: browser firefox $(PROVIDER) $(GECKODRIVER)
 
 browser:
 	@.ci/install chromium=chromium chromedriver=chromium-driver
+
+firefox:
+	@.ci/install firefox=firefox-esr
+
+$(GECKODRIVER):
+	cargo install --debug --locked --root .tools --version 0.37.1 geckodriver
 
 $(PROVIDER) $(PLAYWRIGHT): %/node_modules/.package-lock.json: %/package.json %/package-lock.json
 	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20 or later with npm" >&2; exit 1; }
