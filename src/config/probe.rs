@@ -116,7 +116,7 @@ pub(super) struct Settings {
     pub(super) guards: Option<Vec<Guard>>,
     /// What answers of this provider mean, where the built-in rules do not know or do not fit; asked in order, before
     /// those. None by default.
-    pub(super) errors: Option<Vec<ErrorSettings>>,
+    pub(super) errors: Option<Vec<Option<ErrorSettings>>>,
     /// How politely the provider is treated.
     pub(super) budget: Option<Budget>,
     /// What alerts on this probe carry.
@@ -307,6 +307,7 @@ fn probe(id: ProbeId, layers: &Layers, source: &Path, report: &mut Report<'_>) -
             .errors
             .unwrap_or_default()
             .into_iter()
+            .flatten()
             .map(ErrorSettings::ready)
             .collect(),
         budget: settings.budget.unwrap_or_default(),
