@@ -36,6 +36,7 @@ pub async fn execute(
             stop,
             &verdict::Known {
                 provider: &probe.provider,
+                errors: &probe.errors,
                 page: walk.evidence.page.as_ref(),
                 ..verdict::Known::default()
             },

@@ -12,6 +12,7 @@ use strum::{EnumIter, EnumString, IntoStaticStr};
 use url::Url;
 
 use crate::secret::SecretRef;
+use crate::taxonomy::{Action, Cause, Class};
 
 /// `provider/environment`, or `provider/environment/name` where a file defines several.
 #[derive(
@@ -73,6 +74,8 @@ pub struct Probe {
     pub steps: Vec<Step>,
     /// Checks of things that the provider must refuse.
     pub guards: Vec<Guard>,
+    /// What answers mean that no table knows; asked first.
+    pub errors: Vec<ErrorRule>,
     pub budget: Budget,
     pub alerts: Alerts,
     /// The file that defines the probe.
@@ -339,6 +342,15 @@ pub enum Step {
 /// A condition in CEL over `status`, `headers`, `body`, `account` and `token`, known to compile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expectation(pub String);
+
+/// A rule of the probe file: what an answer means. Where it gives no cause and action, those of the class hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErrorRule {
+    pub when: Expectation,
+    pub class: Class,
+    pub cause: Option<Cause>,
+    pub action: Option<Action>,
+}
 
 /// What is expected of the refresh token after a refresh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]

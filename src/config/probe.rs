@@ -10,10 +10,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::probe::{
-    Account, Alerts, Budget, Cadence, Client, ClientAuth, Endpoints, Flow, Guard, Login, Probe,
-    ProbeId, RedirectUri, ResponseMode, Server,
+    Account, Alerts, Budget, Cadence, Client, ClientAuth, Endpoints, ErrorRule, Expectation, Flow,
+    Guard, Login, Probe, ProbeId, RedirectUri, ResponseMode, Server,
 };
 use crate::secret::SecretRef;
+use crate::taxonomy::{Action, Cause, Class};
 
 use super::address::Issuer;
 use super::checks::{check_account, check_client, check_extras, check_server, check_steps};
@@ -113,6 +114,9 @@ pub(super) struct Settings {
     /// Things that the provider must refuse, tried after the rest. None by default.
     #[schemars(extend("uniqueItems" = true))]
     pub(super) guards: Option<Vec<Guard>>,
+    /// What answers of this provider mean, where the built-in rules do not know or do not fit; asked in order, before
+    /// those. None by default.
+    pub(super) errors: Option<Vec<Option<ErrorSettings>>>,
     /// How politely the provider is treated.
     pub(super) budget: Option<Budget>,
     /// What alerts on this probe carry.
@@ -140,9 +144,38 @@ pub(super) struct ClientSettings {
     pub(super) id_token_alg: Option<String>,
 }
 
+/// What an answer means.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(rename = "ErrorRule")]
+pub(super) struct ErrorSettings {
+    /// Condition in CEL over `status` (0 for parameters at the redirect URI), `headers` and `body`, such as
+    /// `status == 429 && body.error == "plan_limit"`.
+    when: Text<Expectation>,
+    /// Class of the verdict, such as `entitlement_missing`.
+    class: Class,
+    /// Whose problem it is; that of the class when left out.
+    #[serde(default)]
+    cause: Option<Cause>,
+    /// What to do next; that of the class when left out.
+    #[serde(default)]
+    action: Option<Action>,
+}
+
+impl ErrorSettings {
+    fn ready(self) -> ErrorRule {
+        ErrorRule {
+            when: self.when.0,
+            class: self.class,
+            cause: self.cause,
+            action: self.action,
+        }
+    }
+}
+
 /// Settings whose entries are looked at one by one: a badly shaped entry does not hide what is wrong with the others.
-const CONTAINERS: [&str; 5] = [
+const CONTAINERS: [&str; 6] = [
     "authorize_params",
+    "errors",
     "headers",
     "login",
     "steps",
@@ -270,6 +303,13 @@ fn probe(id: ProbeId, layers: &Layers, source: &Path, report: &mut Report<'_>) -
         login,
         steps,
         guards: settings.guards.unwrap_or_default(),
+        errors: settings
+            .errors
+            .unwrap_or_default()
+            .into_iter()
+            .flatten()
+            .map(ErrorSettings::ready)
+            .collect(),
         budget: settings.budget.unwrap_or_default(),
         alerts: settings.alerts.unwrap_or_default(),
         source: source.to_owned(),

@@ -127,10 +127,11 @@ fn tokens(seen: &Seen<'_>, reply: &Reply<'_>) -> Option<Class> {
     if kind.is_none() && context.flag("require_token_type") == Some(true) {
         return Some(Class::MalformedResponse);
     }
-    if let (Some(kind), Some(expected)) = (kind, context.text("expected_token_type")) {
-        if !kind.eq_ignore_ascii_case(expected) {
-            return Some(Class::TokenConfusion);
-        }
+    let other = kind
+        .zip(context.text("expected_token_type"))
+        .is_some_and(|(kind, expected)| !kind.eq_ignore_ascii_case(expected));
+    if other {
+        return Some(Class::TokenConfusion);
     }
     if !scope::missing(&context.words("requested_scope"), &tokens).is_empty() {
         return Some(Class::ScopeDowngraded);
@@ -151,15 +152,14 @@ fn id_token(seen: &Seen<'_>, jwt: &str, access: Option<&AccessToken>) -> Option<
     };
     let header = token.header();
     let agreed = context.words("expected_alg");
-    let agreed = agreed.is_empty() || agreed.iter().any(|alg| *alg == header.alg);
+    let agreed = agreed.is_empty() || agreed.contains(&header.alg);
     if !agreed || header.alg.eq_ignore_ascii_case("none") {
         return Some(Class::AlgorithmMismatch);
     }
     let kids = context.words("jwks_kids");
-    if let Some(kid) = &header.kid {
-        if !kids.is_empty() && !kids.contains(kid) {
-            return Some(Class::SigningKeyUnknown);
-        }
+    let unknown = header.kid.as_ref().is_some_and(|kid| !kids.contains(kid));
+    if unknown && !kids.is_empty() {
+        return Some(Class::SigningKeyUnknown);
     }
     if context.flag("signature_verifies") == Some(false) {
         return Some(Class::SignatureInvalid);

@@ -247,6 +247,50 @@ proptest! {
     }
 }
 
+#[test]
+fn rules_of_the_probe_file_are_asked_first() {
+    let rule = |when: &str, class: Class| ErrorRule {
+        when: crate::probe::Expectation(when.to_owned()),
+        class,
+        cause: None,
+        action: Some(Action::Escalate),
+    };
+    let errors = [
+        rule("body.code == 7", Class::Internal),
+        rule(
+            "status == 400 && body.error == 'quux'",
+            Class::EntitlementMissing,
+        ),
+        rule("headers['x-quota'] == 'spent'", Class::RateLimited),
+    ];
+    let known = Known {
+        errors: &errors,
+        ..Known::default()
+    };
+    let check = |body: &str, headers: &[(String, String)], class: Class, action: Action| {
+        let mut answer = raw(Some(400), None);
+        body.clone_into(&mut answer.body);
+        answer.headers = headers.to_vec();
+        let stop = Stop {
+            stage: Stage::TokenExchange,
+            fault: Fault::Answer(answer),
+        };
+        let verdict = judge(&stop, &known);
+        assert_eq!((verdict.class, verdict.action), (class, action), "{body}");
+        assert_eq!(verdict.cause, class.cause());
+    };
+    let quux = r#"{"error":"quux"}"#;
+    let spent = [("x-quota".to_owned(), "spent".to_owned())];
+    check(quux, &[], Class::EntitlementMissing, Action::Escalate);
+    check("no", &spent, Class::RateLimited, Action::Escalate);
+    check(
+        r#"{"error":"invalid_scope"}"#,
+        &[],
+        Class::InvalidScope,
+        Action::FixConfig,
+    );
+}
+
 /// Work grows with the size of an answer, and not with what is in it.
 #[test]
 fn the_largest_answers_are_judged_as_well() {

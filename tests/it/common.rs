@@ -50,6 +50,7 @@ pub(crate) fn probe(environment: &str) -> Probe {
         login: Login::Auto,
         steps: vec![],
         guards: vec![],
+        errors: Vec::new(),
         budget: Budget::default(),
         alerts: Alerts::default(),
         source: PathBuf::from("probes/acme.yaml"),
