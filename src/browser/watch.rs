@@ -10,17 +10,19 @@ use crate::run::{Finding, Hop};
 
 const HOP_LIMIT: usize = 200;
 const CONSOLE_LIMIT: usize = 50;
+const DIALOG_LIMIT: usize = 20;
 const LINE_LIMIT_BYTES: usize = 500;
 
 /// The events of WebDriver BiDi that are folded here. A status is taken from `network.responseCompleted`: after a redirect
 /// chromedriver at times tells `network.responseStarted` too early, with the status of the response before.
-pub(super) const EVENTS: [&str; 6] = [
+pub(super) const EVENTS: [&str; 7] = [
     "network.beforeRequestSent",
     "network.responseStarted",
     "network.responseCompleted",
     "network.fetchError",
     "log.entryAdded",
     "browsingContext.load",
+    "browsingContext.userPromptOpened",
 ];
 
 /// The state of one run in the browser.
@@ -38,6 +40,8 @@ pub(super) struct Watch {
     pub(super) loaded: Option<String>,
     pub(super) hops: Vec<Hop>,
     pub(super) console: Vec<String>,
+    /// What dialogs said that opened and nobody asked about yet.
+    pub(super) dialogs: Vec<String>,
     /// Ids of the requests behind `hops`; a redirect keeps the id.
     ids: Vec<String>,
 }
@@ -84,6 +88,7 @@ impl Watch {
                 self.load(&params);
                 return None;
             }
+            "browsingContext.userPromptOpened" => return self.dialog(&params),
             "Target.targetCrashed" => {
                 self.crashed |= params["targetId"] == self.context;
                 return None;
@@ -197,13 +202,24 @@ impl Watch {
         }
     }
 
-    fn log(&mut self, entry: &Json) {
-        if entry["level"] != "error" || self.console.len() >= CONSOLE_LIMIT {
-            return;
+    /// A dialog stops its page until it is answered. One on leaving a page says nothing about the sign-in.
+    fn dialog(&mut self, prompt: &Json) -> Option<Reaction> {
+        let context = prompt["context"].as_str()?;
+        if prompt["type"] != "beforeunload" && self.dialogs.len() < DIALOG_LIMIT {
+            self.dialogs.push(line(&prompt["message"]));
         }
-        let mut text = entry["text"].as_str().unwrap_or_default().to_owned();
-        text.truncate(text.floor_char_boundary(LINE_LIMIT_BYTES));
-        self.console.push(text);
+        // The browser answers by itself, as was agreed with the session, unless it says otherwise.
+        let is_open = prompt["handler"]
+            .as_str()
+            .is_none_or(|handler| handler == "ignore");
+        let answer = json!({"context": context, "accept": true});
+        is_open.then_some(("browsingContext.handleUserPrompt", answer))
+    }
+
+    fn log(&mut self, entry: &Json) {
+        if entry["level"] == "error" && self.console.len() < CONSOLE_LIMIT {
+            self.console.push(line(&entry["text"]));
+        }
     }
 
     /// Pictures of the browser's own error pages and the like are no part of the journey.
@@ -235,6 +251,13 @@ impl Watch {
         });
         found.map(|(hop, _)| hop)
     }
+}
+
+/// A text of the page, cut to a length that fits a line.
+fn line(text: &Json) -> String {
+    let mut line = text.as_str().unwrap_or_default().to_owned();
+    line.truncate(line.floor_char_boundary(LINE_LIMIT_BYTES));
+    line
 }
 
 #[derive(Debug, Deserialize)]
