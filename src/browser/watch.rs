@@ -152,15 +152,19 @@ impl Watch {
             return Some(("Fetch.continueRequest", json!({"requestId": id})));
         };
         self.caught.get_or_insert(caught);
-        let parameters = json!({"requestId": id, "errorReason": "Aborted"});
-        Some(("Fetch.failRequest", parameters))
+        // An answer without content leaves the page as it is, where an error would bring an error page with a process
+        // of its own.
+        let parameters = json!({"requestId": id, "responseCode": 204});
+        Some(("Fetch.fulfillRequest", parameters))
     }
 
     fn response(&mut self, event: &NetworkEvent) {
         let Some(response) = &event.response else {
             return;
         };
-        if let Some(hop) = self.find(event, &response.url) {
+        // What is held back is answered here, not by anybody out there.
+        let is_held = self.is_held(event);
+        if let Some(hop) = self.find(event, &response.url).filter(|_| !is_held) {
             hop.status = Some(response.status);
         }
     }
@@ -179,19 +183,19 @@ impl Watch {
 
     fn error(&mut self, event: &NetworkEvent) {
         let error = event.error_text.clone().unwrap_or_default();
-        let held = self
-            .catch
-            .as_ref()
-            .is_some_and(|c| c.holds(&event.request).is_some());
-        let Some(hop) = self.find(event, &event.request.url) else {
+        let is_held = self.is_held(event);
+        let found = self.find(event, &event.request.url);
+        let Some(hop) = found.filter(|_| !is_held) else {
             return;
         };
-        if held {
-            return;
-        }
         hop.error = Some(error.clone());
         let url = event.request.url.clone();
         self.failed = fault::of_load(&error, &url);
+    }
+
+    fn is_held(&self, event: &NetworkEvent) -> bool {
+        let catch = self.catch.as_ref();
+        catch.is_some_and(|catch| catch.holds(&event.request).is_some())
     }
 
     fn load(&mut self, event: &Json) {
@@ -380,9 +384,9 @@ mod tests {
 
     #[test]
     fn devtools_hold_back_with_fragment_and_body() {
-        let fail = Some((
-            "Fetch.failRequest",
-            json!({"requestId": "f", "errorReason": "Aborted"}),
+        let held = Some((
+            "Fetch.fulfillRequest",
+            json!({"requestId": "f", "responseCode": 204}),
         ));
         let cases = [
             (
@@ -401,7 +405,7 @@ mod tests {
         for (request, mode) in cases {
             let mut watch = Watch::new("tab");
             watch.expect(Some(catch("https://app.example.com/cb", None)));
-            assert_eq!(paused(&mut watch, &request), fail);
+            assert_eq!(paused(&mut watch, &request), held);
             let parameters = Secret::new("code=1");
             assert_eq!(
                 watch.caught,
