@@ -104,6 +104,7 @@ async fn forms_of_every_make_are_filled_and_sent_once() {
         "controlled",
         "late-handler",
         "trusted-only",
+        "asks-first",
         "enter-only",
         "enter-key-handler",
         "nested-shadow",
