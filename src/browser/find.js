@@ -38,26 +38,20 @@ function markAct(act, element) {
 
 // `patience` in ms; zero looks once, on a page that is not about to go.
 function find({ target, patience, usable, once, mark }) {
-  const answer = arguments[1];
   const end = performance.now() + patience;
   const look = () => {
     const late = performance.now() >= end;
-    try {
-      const calm = document.readyState === 'complete' && !notes.leaving && !notes.open;
-      const found = matchesOf(target);
-      const element = found.find((candidate) => seen(candidate, candidate.matches('input[type=checkbox],input[type=radio]')));
-      const ready = element && !notes.leaving && (!usable || !(element.matches(':disabled') || element.readOnly));
-      if (ready) {
-        if (mark) markAct(mark, element);
-        return answer({ element });
-      }
-      if (late || (once && calm)) return answer({ hidden: found.length, disabled: Boolean(element), calm });
-    } catch (error) {
-      return answer({ broken: String(error) });
+    const calm = document.readyState === 'complete' && !notes.leaving && !notes.open;
+    const found = matchesOf(target);
+    const element = found.find((candidate) => seen(candidate, candidate.matches('input[type=checkbox],input[type=radio]')));
+    const ready = element && !notes.leaving && (!usable || !(element.matches(':disabled') || element.readOnly));
+    if (ready) {
+      if (mark) markAct(mark, element);
+      return { element };
     }
-    return setTimeout(look, 15);
+    return late || (once && calm) ? { hidden: found.length, disabled: Boolean(element), calm } : undefined;
   };
-  look();
+  return every(15, look);
 }
 
 async function fillOne({ element, value }) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::page::Trouble;
+use super::trouble::Trouble;
 use super::walker::Walker;
 use crate::run::{Fault, Finding, Stop};
 use crate::secret::Secret;
@@ -31,7 +31,7 @@ impl Walker<'_> {
             Ok(acted) if !acted.refused.is_empty() => return self.by_hand(act, &fills, true).await,
             Ok(_) | Err(Trouble::Moved | Trouble::Stuck) => {}
             Err(Trouble::Dialog(text)) => self.past.dialogs.push(text),
-            Err(Trouble::Gone) if self.in_frame => self.leave_frames().await,
+            Err(Trouble::Gone) if self.in_frame => self.leave_frames(),
             Err(trouble) => return Err(Box::new(self.failed(trouble))),
         }
         Ok(())

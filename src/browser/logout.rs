@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
+use super::remote::function;
+use super::trouble::Trouble;
 use super::{Arrival, Tab};
 use crate::probe::RedirectUri;
 use crate::run::Finding;
 use crate::taxonomy::Class;
+
+const SAY_YES: &str = function!("sayYes", "logout.js");
 
 /// How long a page is given to move on before it is looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -57,9 +62,12 @@ fn never_came_back(back_to: &RedirectUri) -> Finding {
 
 /// Whether the page asked and was answered.
 async fn confirm(tab: &Tab, deadline: Instant) -> Result<bool, Finding> {
-    let script = tab.client().execute(include_str!("logout.js"), Vec::new());
-    match timeout_at(deadline, script).await {
+    let remote = tab.remote();
+    let options = json!({});
+    let pressed = remote.call(remote.window, SAY_YES, &options);
+    match timeout_at(deadline, pressed).await {
         Ok(Ok(pressed)) => Ok(pressed.as_bool().unwrap_or(false)),
+        Ok(Err(Trouble::Monitor(finding))) => Err(finding),
         // The page went away under the script: it is moving on.
         Ok(Err(_)) => Ok(false),
         Err(_) => Err(Finding::new(

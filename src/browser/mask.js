@@ -25,7 +25,7 @@ function isTyped(element) {
   return element.matches(TYPED);
 }
 
-function mask(values) {
+function mask({ values }) {
   const { roots, elements } = holders();
   for (const element of elements) {
     if (isTyped(element) && element.value) {
@@ -65,7 +65,7 @@ function pageFacts() {
   };
 }
 
-function uncovered(values) {
+function uncovered({ values }) {
   const { roots, elements } = holders();
   const inFields = elements.some((element) => isTyped(element) && values.some((value) => value && element.value === value));
   return inFields || [...roots].some((root) => [...textsOf(root)].some((node) => node.parentElement?.checkVisibility?.() !== false

@@ -5,99 +5,37 @@ use std::time::Duration;
 
 use fantoccini::Client;
 use fantoccini::elements::{Element, ElementRef};
-use fantoccini::error::{CmdError, ErrorStatus};
-use fantoccini::wd::TimeoutConfiguration;
+use fantoccini::wd::WindowHandle;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
-use thiserror::Error;
 
+use super::remote::{Remote, element_id, function};
+use super::tab::Tab;
+use super::trouble::{Trouble, answer};
 use crate::redact::Redactor;
-use crate::run::{Finding, PageEvidence};
+use crate::run::PageEvidence;
 use crate::secret::Secret;
 use crate::signin::Reading;
-use crate::taxonomy::Class;
 
-const READ: &str = concat!(
-    include_str!("page.js"),
-    include_str!("read.js"),
-    "read(arguments[0], arguments[1]);"
-);
-const ACT: &str = concat!(
-    include_str!("page.js"),
-    include_str!("read.js"),
-    include_str!("act.js"),
-    "act(arguments[0]).then(arguments[1], (error) => arguments[1]({ broken: String(error) }));"
-);
-const FIND: &str = concat!(
-    include_str!("page.js"),
-    include_str!("read.js"),
-    include_str!("act.js"),
-    include_str!("find.js"),
-    "find(arguments[0], arguments[1]);"
-);
-const FILL: &str = concat!(
-    include_str!("page.js"),
-    include_str!("act.js"),
-    include_str!("find.js"),
-    "fillOne(arguments[0]).then(arguments[1], (error) => arguments[1]({ broken: String(error) }));"
-);
-const CHOOSE: &str = concat!(
-    include_str!("page.js"),
-    include_str!("act.js"),
-    include_str!("find.js"),
-    "return choose(arguments[0]);"
-);
-const MASK: &str = concat!(
-    include_str!("page.js"),
-    include_str!("read.js"),
-    include_str!("mask.js"),
-    "return mask(arguments[0]);"
-);
-const UNCOVERED: &str = concat!(
-    include_str!("page.js"),
-    include_str!("read.js"),
-    include_str!("mask.js"),
-    "return uncovered(arguments[0]);"
-);
-
-/// Longest that a script may keep the driver busy; a page that hangs is told from a driver that hangs by it.
-const SCRIPT_LIMIT: Duration = Duration::from_secs(4);
-
-/// Beyond it a driver that has not answered counts as gone.
-const DRIVER_LIMIT: Duration = Duration::from_secs(15);
+const READ: &str = function!("read", "page.js", "read.js");
+const ACT: &str = function!("act", "page.js", "read.js", "act.js");
+const FIND: &str = function!("find", "page.js", "read.js", "act.js", "find.js");
+const FILL: &str = function!("fillOne", "page.js", "act.js", "find.js");
+const CHOOSE: &str = function!("choose", "page.js", "act.js", "find.js");
+const MASK: &str = function!("mask", "page.js", "read.js", "mask.js");
+const UNCOVERED: &str = function!("uncovered", "page.js", "read.js", "mask.js");
 
 /// Most characters of a page's text that are kept.
 const TEXT_LIMIT: usize = 4000;
 
-/// Why a command to the page gave nothing.
-#[derive(Debug, Error)]
-pub(super) enum Trouble {
-    /// The page went away under the script: another one is on its way.
-    #[error("the page is changing")]
-    Moved,
-    /// The page is hung, or still loading.
-    #[error("the page does not answer")]
-    Stuck,
-    /// The page had opened a dialog, which is closed by now.
-    #[error("the page opened a dialog: {0}")]
-    Dialog(String),
-    /// The frame or the element is no longer there.
-    #[error("what was named is gone")]
-    Gone,
-    /// Another element lies over the one to click, or it takes no input.
-    #[error("the element cannot be used")]
-    Covered,
-    /// A selector or a script is at fault.
-    #[error("{0}")]
-    Broken(String),
-    /// The browser or its driver.
-    #[error("{0:?}")]
-    Monitor(Finding),
-}
-
-/// Commands to the page that the client is switched to.
+/// The page in the window of a run, or the one in a frame of it.
 pub(super) struct Page<'a> {
-    pub(super) client: &'a Client,
+    client: &'a Client,
+    remote: Remote<'a>,
+    /// The frames that were entered: the element of each, and the context inside.
+    frames: Vec<(Json, String)>,
+    /// WebDriver commands, for keys and clicks, go to so many of `frames`.
+    followed: usize,
 }
 
 /// What filling and pressing came to.
@@ -110,7 +48,6 @@ pub(super) struct Acted {
     pub(super) refused: Vec<Json>,
     /// The elements of a dry run: fields, then button.
     pub(super) elements: Vec<Json>,
-    broken: Option<String>,
 }
 
 /// A reading, and the frames of other origins that have to be entered to be read.
@@ -119,14 +56,15 @@ pub(super) struct Sight {
     pub(super) frames: Vec<Json>,
 }
 
-impl Page<'_> {
-    /// Bounds what a hung page can do to the driver. Once per session is enough.
-    pub(super) async fn prepare(&self) -> Result<(), Trouble> {
-        let mut timeouts = TimeoutConfiguration::default();
-        timeouts.set_script(Some(SCRIPT_LIMIT));
-        timeouts.set_implicit(None);
-        timeouts.set_page_load(None);
-        answer(self.client.update_timeouts(timeouts)).await
+impl<'a> Page<'a> {
+    /// The page in the window of `tab`.
+    pub(super) fn of(tab: &'a Tab) -> Self {
+        Self {
+            client: tab.client(),
+            remote: tab.remote(),
+            frames: Vec::new(),
+            followed: 0,
+        }
     }
 
     /// Reads the page once it differs from `known`, or when `patience` ends; `act` is the number of the last act.
@@ -138,12 +76,9 @@ impl Page<'_> {
     ) -> Result<Option<Sight>, Trouble> {
         let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
         let options = json!({"act": act, "known": known, "patience": patience, "settle": 1500});
-        let mut read = answer(self.client.execute_async(READ, vec![options])).await?;
+        let mut read = self.call(READ, &options).await?;
         if read.is_null() {
             return Ok(None);
-        }
-        if let Some(broken) = read.get("broken").and_then(Json::as_str) {
-            return Err(Trouble::Broken(broken.to_owned()));
         }
         let frames = read.get_mut("frames").map(Json::take).unwrap_or_default();
         let frames = frames.as_array().map_or_else(Vec::new, |list| {
@@ -164,17 +99,11 @@ impl Page<'_> {
         press: Option<usize>,
         enter: Option<usize>,
     ) -> Result<Acted, Trouble> {
-        let fills: Vec<Json> = fills
-            .iter()
-            .map(|(index, value)| json!([index, value.expose()]))
-            .collect();
-        let options = json!({"act": act, "fills": fills, "ticks": [], "press": press, "enter": enter, "dry": false});
-        let acted = answer(self.client.execute_async(ACT, vec![options])).await?;
-        let acted: Acted = serde_json::from_value(acted).unwrap_or_default();
-        match acted.broken {
-            Some(broken) => Err(Trouble::Broken(broken)),
-            None => Ok(acted),
-        }
+        let options = json!({
+            "act": act, "fills": exposed(fills), "ticks": [], "press": press, "enter": enter, "dry": false,
+        });
+        let acted = self.call(ACT, &options).await?;
+        Ok(serde_json::from_value(acted).unwrap_or_default())
     }
 
     /// The fields and the button of an act as WebDriver elements, after filling `fills` and pressing nothing.
@@ -185,12 +114,11 @@ impl Page<'_> {
         fields: &[usize],
         press: Option<usize>,
     ) -> Result<Vec<Json>, Trouble> {
-        let fills: Vec<Json> = fills
-            .iter()
-            .map(|(index, value)| json!([index, value.expose()]))
-            .collect();
-        let options = json!({"act": act, "fills": fills, "fields": fields, "ticks": [], "press": press, "enter": null, "dry": true});
-        let acted = answer(self.client.execute_async(ACT, vec![options])).await?;
+        let options = json!({
+            "act": act, "fills": exposed(fills), "fields": fields, "ticks": [], "press": press, "enter": null,
+            "dry": true,
+        });
+        let acted = self.call(ACT, &options).await?;
         let acted: Acted = serde_json::from_value(acted).unwrap_or_default();
         if acted.gone {
             Err(Trouble::Gone)
@@ -200,49 +128,46 @@ impl Page<'_> {
     }
 
     /// Types with real keys, after clearing the field.
-    pub(super) async fn type_into(&self, element: &Json, text: &str) -> Result<(), Trouble> {
-        let element = self.element(element)?;
+    pub(super) async fn type_into(&mut self, element: &Json, text: &str) -> Result<(), Trouble> {
+        let element = self.element(element).await?;
         // Frameworks notice keys, and not always a cleared field.
         answer(element.send_keys("\u{e009}a\u{e000}\u{e003}")).await?;
         answer(element.send_keys(text)).await
     }
 
     /// Sends keys to an element as a keyboard would.
-    pub(super) async fn keys(&self, element: &Json, keys: &str) -> Result<(), Trouble> {
-        answer(self.element(element)?.send_keys(keys)).await
+    pub(super) async fn keys(&mut self, element: &Json, keys: &str) -> Result<(), Trouble> {
+        answer(self.element(element).await?.send_keys(keys)).await
     }
 
     /// Clicks as a mouse would.
-    pub(super) async fn click(&self, element: &Json) -> Result<(), Trouble> {
-        answer(self.element(element)?.click()).await
+    pub(super) async fn click(&mut self, element: &Json) -> Result<(), Trouble> {
+        answer(self.element(element).await?.click()).await
     }
 
     /// Sends keys to what has the focus.
-    pub(super) async fn keys_to_focus(&self, keys: &str) -> Result<(), Trouble> {
+    pub(super) async fn keys_to_focus(&mut self, keys: &str) -> Result<(), Trouble> {
+        self.follow().await?;
         let element = answer(self.client.active_element()).await?;
         answer(element.send_keys(keys)).await
     }
 
     /// Waits for an element to be visible (and usable); gives the raw answer of the script.
     pub(super) async fn find(&self, options: Json) -> Result<Json, Trouble> {
-        let found = answer(self.client.execute_async(FIND, vec![options])).await?;
-        match found.get("broken").and_then(Json::as_str) {
-            Some(broken) => Err(Trouble::Broken(broken.to_owned())),
-            None => Ok(found),
-        }
+        self.call(FIND, &options).await
     }
 
     /// Puts a value into one field; whether the field took it.
     pub(super) async fn fill(&self, element: &Json, value: &Secret) -> Result<bool, Trouble> {
         let options = json!({"element": element, "value": value.expose()});
-        let filled = answer(self.client.execute_async(FILL, vec![options])).await?;
+        let filled = self.call(FILL, &options).await?;
         Ok(filled.get("taken").and_then(Json::as_bool).unwrap_or(false))
     }
 
     /// Chooses an option by value or text; whether there is one.
     pub(super) async fn choose(&self, element: &Json, option: &str) -> Result<bool, Trouble> {
         let options = json!({"element": element, "option": option});
-        let chosen = answer(self.client.execute(CHOOSE, vec![options])).await?;
+        let chosen = self.call(CHOOSE, &options).await?;
         Ok(chosen.get("missing").is_none())
     }
 
@@ -260,64 +185,97 @@ impl Page<'_> {
     }
 
     /// Goes into a frame.
-    pub(super) async fn enter(&self, frame: &Json) -> Result<(), Trouble> {
-        answer(self.element(frame)?.enter_frame()).await
+    pub(super) async fn enter(&mut self, frame: &Json) -> Result<(), Trouble> {
+        let inside = self.remote.frame(self.context(), frame).await?;
+        self.frames.push((frame.clone(), inside));
+        Ok(())
     }
 
     /// Back to the top page, from whatever frame, also from one that is gone.
-    pub(super) async fn leave_frames(&self) -> Result<(), Trouble> {
-        let window = answer(self.client.window()).await?;
-        answer(self.client.switch_to_window(window)).await
+    pub(super) fn leave_frames(&mut self) {
+        self.frames.clear();
     }
 
-    fn element(&self, reference: &Json) -> Result<Element, Trouble> {
-        let id = reference
-            .as_object()
-            .and_then(|members| members.values().next())
-            .and_then(Json::as_str);
-        let id = id.ok_or(Trouble::Gone)?;
+    /// The page that this is about.
+    fn context(&self) -> &str {
+        let inside = self.frames.last().map(|(_, inside)| inside.as_str());
+        inside.unwrap_or(self.remote.window)
+    }
+
+    /// What the function answers, unless a dialog opened over it.
+    async fn call(&self, function: &str, options: &Json) -> Result<Json, Trouble> {
+        let answer = self.remote.call(self.context(), function, options).await;
+        match self.remote.dialog() {
+            Some(said) => Err(Trouble::Dialog(said)),
+            None => answer,
+        }
+    }
+
+    async fn element(&mut self, reference: &Json) -> Result<Element, Trouble> {
+        let id = element_id(reference).ok_or(Trouble::Gone)?.to_owned();
+        self.follow().await?;
         Ok(Element::from_element_id(
             self.client.clone(),
-            ElementRef::from(id.to_owned()),
+            ElementRef::from(id),
         ))
+    }
+
+    /// Has WebDriver commands go where the functions go.
+    async fn follow(&mut self) -> Result<(), Trouble> {
+        if self.followed == 0 && self.frames.is_empty() {
+            return Ok(());
+        }
+        // From the top each time: what was followed before may be gone.
+        let window = WindowHandle::try_from(self.remote.window.to_owned());
+        let window = window.map_err(|error| Trouble::Broken(error.to_string()))?;
+        answer(self.client.switch_to_window(window)).await?;
+        self.followed = 0;
+        for (frame, _) in &self.frames {
+            let id = element_id(frame).ok_or(Trouble::Gone)?.to_owned();
+            let frame = Element::from_element_id(self.client.clone(), ElementRef::from(id));
+            answer(frame.enter_frame()).await?;
+            self.followed += 1;
+        }
+        Ok(())
     }
 }
 
-/// Keeps what the page shows: address, title, text, and a picture taken after every one of `values`, and whatever else
-/// was typed, is covered wherever it stands. Without certainty that it is covered, there is no picture.
-pub async fn capture(client: &Client, values: &[Secret], redactor: &Redactor) -> PageEvidence {
-    let page = Page { client };
+fn exposed(fills: &[(usize, &Secret)]) -> Vec<Json> {
+    let fill = |(index, value): &(usize, &Secret)| json!([index, value.expose()]);
+    fills.iter().map(fill).collect()
+}
+
+/// Keeps what the page in the window shows: address, title, text, and a picture taken after every one of `values`, and
+/// whatever else was typed, is covered wherever it stands. Without certainty that it is covered, there is no picture.
+pub async fn capture(tab: &Tab, values: &[Secret], redactor: &Redactor) -> PageEvidence {
+    let mut page = Page::of(tab);
     let mut evidence = PageEvidence::default();
     let exposed: Vec<&str> = values.iter().map(Secret::expose).collect();
-    let _ = page.leave_frames().await;
-    let Ok(facts) = answer(client.execute(MASK, vec![json!(exposed)])).await else {
+    let options = json!({"values": exposed});
+    let _ = page.remote.dialog();
+    let Ok(facts) = page.call(MASK, &options).await else {
         return evidence;
     };
-    let text = |name: &str| {
-        facts
-            .get(name)
-            .and_then(Json::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
+    let text = |name: &str| facts[name].as_str().unwrap_or_default().to_owned();
     let typed = Redactor::new(values);
     // The browser's own error page has an address that says nothing.
     let url = match text("url") {
-        url if url.starts_with("chrome-error:") => {
-            answer(client.current_url()).await.map_or(url, String::from)
-        }
+        url if url.starts_with("chrome-error:") => answer(page.client.current_url())
+            .await
+            .map_or(url, String::from),
         url => url,
     };
     evidence.url = typed.url(&redactor.url(&url));
     evidence.title = typed.text(&redactor.text(&text("title")));
     let visible: String = text("text").chars().take(TEXT_LIMIT).collect();
     evidence.text = typed.text(&redactor.text(&visible));
-    if !mask_frames(&page, &facts, &exposed).await {
+    let frames = facts["frames"].as_array().cloned().unwrap_or_default();
+    if !mask_frames(&mut page, &frames, &options).await {
         return evidence;
     }
-    let picture = answer(client.screenshot()).await;
+    let picture = answer(page.client.screenshot()).await;
     // A page may have drawn a value again in between.
-    let still = answer(client.execute(UNCOVERED, vec![json!(exposed)])).await;
+    let still = page.call(UNCOVERED, &options).await;
     if still.is_ok_and(|still| still == Json::Bool(false)) {
         evidence.screenshot = picture.ok();
     }
@@ -325,91 +283,11 @@ pub async fn capture(client: &Client, values: &[Secret], redactor: &Redactor) ->
 }
 
 /// Covers values in frames of other origins; `false` where one could not be entered.
-async fn mask_frames(page: &Page<'_>, facts: &Json, exposed: &[&str]) -> bool {
-    let frames = facts
-        .get("frames")
-        .and_then(Json::as_array)
-        .cloned()
-        .unwrap_or_default();
+async fn mask_frames(page: &mut Page<'_>, frames: &[Json], options: &Json) -> bool {
     let mut covered = true;
-    for frame in &frames {
-        let entered = page.enter(frame).await;
-        covered &= entered.is_ok()
-            && answer(page.client.execute(MASK, vec![json!(exposed)]))
-                .await
-                .is_ok();
-        covered &= page.leave_frames().await.is_ok();
+    for frame in frames {
+        covered &= page.enter(frame).await.is_ok() && page.call(MASK, options).await.is_ok();
+        page.leave_frames();
     }
     covered
-}
-
-/// Waits for the driver's answer, not forever, and sorts its errors by what they mean for the walk.
-pub(super) async fn answer<T>(
-    command: impl Future<Output = Result<T, CmdError>>,
-) -> Result<T, Trouble> {
-    match tokio::time::timeout(DRIVER_LIMIT, command).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(trouble(&error)),
-        Err(_) => Err(Trouble::Monitor(Finding::new(
-            Class::WebdriverUnavailable,
-            format!(
-                "the driver has not answered for {} s",
-                DRIVER_LIMIT.as_secs()
-            ),
-        ))),
-    }
-}
-
-fn trouble(error: &CmdError) -> Trouble {
-    let CmdError::Standard(said) = error else {
-        return Trouble::Monitor(Finding::new(
-            Class::WebdriverUnavailable,
-            format!("the driver failed: {error}"),
-        ));
-    };
-    let message = first_line(&said.message);
-    match said.error {
-        ErrorStatus::UnexpectedAlertOpen => {
-            let text = said
-                .data
-                .as_ref()
-                .and_then(|data| data.get("text"))
-                .and_then(Json::as_str);
-            Trouble::Dialog(text.unwrap_or(&message).to_owned())
-        }
-        ErrorStatus::ScriptTimeout | ErrorStatus::Timeout => Trouble::Stuck,
-        ErrorStatus::NoSuchFrame
-        | ErrorStatus::StaleElementReference
-        | ErrorStatus::NoSuchElement
-        | ErrorStatus::DetachedShadowRoot => Trouble::Gone,
-        ErrorStatus::ElementClickIntercepted
-        | ErrorStatus::ElementNotInteractable
-        | ErrorStatus::InvalidElementState
-        | ErrorStatus::MoveTargetOutOfBounds => Trouble::Covered,
-        ErrorStatus::InvalidSessionId => {
-            Trouble::Monitor(Finding::new(Class::BrowserCrashed, message))
-        }
-        _ if is_crash(&message) => Trouble::Monitor(Finding::new(Class::BrowserCrashed, message)),
-        // A frame that went away shows as a window that went away.
-        ErrorStatus::NoSuchWindow => Trouble::Gone,
-        ErrorStatus::InvalidSelector | ErrorStatus::InvalidArgument => Trouble::Broken(message),
-        // The document was replaced while the script waited in it.
-        _ => Trouble::Moved,
-    }
-}
-
-fn is_crash(message: &str) -> bool {
-    [
-        "crash",
-        "disconnected",
-        "not reachable",
-        "unable to receive message",
-        "session deleted",
-    ]
-    .iter()
-    .any(|word| message.contains(word))
-}
-
-fn first_line(message: &str) -> String {
-    message.lines().next().unwrap_or_default().to_owned()
 }

@@ -158,21 +158,12 @@ function digest(text) {
 }
 
 function read({ act, known, patience, settle }) {
-  const answer = arguments[1];
   const end = performance.now() + patience;
   let last = -1;
-  const look = () => {
-    try {
-      const page = worthReading(act, known, performance.now() >= end, settle);
-      if (page !== undefined) return answer(page);
-    } catch (error) {
-      return answer({ broken: String(error) });
-    }
-    return setTimeout(look, 10);
-  };
-  const worthReading = (act, known, late, settle) => {
-    // A page that is about to go is not read to its end; the next one is asked for soon.
-    if (notes.leaving && !late) return performance.now() + patience - end > 40 ? readNow(act) : undefined;
+  const worthReading = () => {
+    const late = performance.now() >= end;
+    // A page that is about to go is not read: the next one ends the wait.
+    if (notes.leaving && !late) return undefined;
     const loading = document.readyState === 'loading' || (document.readyState !== 'complete' && performance.now() < settle);
     if (!late && (loading || last === notes.changed)) return undefined;
     last = notes.changed;
@@ -180,7 +171,7 @@ function read({ act, known, patience, settle }) {
     const bare = !page || (!page.fields.length && !page.buttons.length && !page.net_error && !page.text && !page.frames.length);
     return !late && (bare || !page.changed || page.signature === known) ? undefined : page;
   };
-  look();
+  return every(10, worthReading);
 }
 
 function readNow(act) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 
-use super::page::Trouble;
+use super::trouble::Trouble;
 use super::walker::Walker;
 use crate::probe::{LoginAct, LoginStep, Target, Value};
 use crate::run::{Fault, Finding, Stop};
@@ -51,7 +51,8 @@ async fn one(walker: &mut Walker<'_>, step: &LoginStep, stage: Stage) -> Result<
                 .ok_or_else(|| broken(walker, step, &format!("no key is named `{key}`")))?;
             let act = walker.next_act();
             sorted(walker, step, walker.page.mark(act).await)?;
-            sorted(walker, step, walker.page.keys_to_focus(&keys).await)?;
+            let pressed = walker.page.keys_to_focus(&keys).await;
+            sorted(walker, step, pressed)?;
         }
         LoginAct::Select { target, option } => {
             let element = wait_for(walker, step, target, until, true).await?;
@@ -66,10 +67,11 @@ async fn one(walker: &mut Walker<'_>, step: &LoginStep, stage: Stage) -> Result<
             wait_for(walker, step, target, until, false).await?;
         }
         LoginAct::Goto(url) => sorted(walker, step, walker.page.open(url.as_str()).await)?,
-        LoginAct::Frame(None) => sorted(walker, step, walker.page.leave_frames().await)?,
+        LoginAct::Frame(None) => walker.page.leave_frames(),
         LoginAct::Frame(Some(target)) => {
             let element = wait_for(walker, step, target, until, false).await?;
-            sorted(walker, step, walker.page.enter(&element).await)?;
+            let entered = walker.page.enter(&element).await;
+            sorted(walker, step, entered)?;
         }
     }
     Ok(true)
@@ -86,11 +88,8 @@ async fn fill(
     let value = value(walker, with).await?;
     let filled = walker.page.fill(&element, &value).await;
     if matches!(filled, Ok(false)) {
-        sorted(
-            walker,
-            step,
-            walker.page.type_into(&element, value.expose()).await,
-        )?;
+        let typed = walker.page.type_into(&element, value.expose()).await;
+        sorted(walker, step, typed)?;
     } else {
         sorted(walker, step, filled.map(|_| ()))?;
     }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use fantoccini::Client;
 use tokio::time::Instant;
 
 use super::page;
+use super::tab::Tab;
 use super::walker::Walker;
 use crate::probe::Login;
 use crate::redact::Redactor;
@@ -40,7 +40,7 @@ pub struct SignIn<T> {
 /// Walks from the authorization request (already opened) until `arrived`, a stop, or `deadline`. No page gets longer
 /// than `step_timeout`.
 pub async fn walk<T>(
-    client: &Client,
+    tab: &Tab,
     login: &Login,
     person: &Person<'_>,
     step_timeout: Duration,
@@ -48,7 +48,7 @@ pub async fn walk<T>(
     redactor: &Redactor,
     arrived: impl Future<Output = T> + Unpin,
 ) -> SignIn<T> {
-    let mut walker = Walker::new(client, person, step_timeout, deadline);
+    let mut walker = Walker::new(tab, person, step_timeout, deadline);
     let outcome = tokio::select! {
         biased;
         output = arrived => Ok(output),
@@ -71,7 +71,7 @@ pub async fn walk<T>(
             walker.close(outcome_of(&stop.fault));
             if !matches!(&stop.fault, Fault::Monitor(finding) if finding.class != Class::ConfigInvalid)
             {
-                sign_in.page = Some(page::capture(client, &walker.filled, redactor).await);
+                sign_in.page = Some(page::capture(tab, &walker.filled, redactor).await);
             }
             sign_in.stop = Some(stop);
         }

@@ -15,6 +15,7 @@ use url::Url;
 use super::catch::{Callback, Catch, Caught, Pattern};
 use super::driver::unavailable;
 use super::fault;
+use super::remote::Remote;
 use super::session::{Session, lost};
 use super::wire::WireError;
 use super::{Pool, status};
@@ -89,6 +90,16 @@ impl Tab {
     /// For commands on the page; it is switched to the window of this run.
     pub fn client(&self) -> &Client {
         &self.session().client
+    }
+
+    /// For functions that run in the page.
+    pub(super) fn remote(&self) -> Remote<'_> {
+        let Session { bidi, board, .. } = self.session();
+        Remote {
+            bidi,
+            board,
+            window: &self.context,
+        }
     }
 
     /// Requests `url`, with everything armed that holds back the answer at `redirect_uri`. Returns when the request is

@@ -2,20 +2,21 @@
 
 use std::time::Duration;
 
-use fantoccini::Client;
 use serde_json::Value as Json;
 use tokio::time::Instant;
 
-use super::page::{Page, Sight, Trouble};
+use super::page::{Page, Sight};
 use super::script;
 use super::signin::{Person, halt};
+use super::tab::Tab;
+use super::trouble::Trouble;
 use crate::probe::Login;
 use crate::run::{Fault, Finding, StepRecord, Stop};
 use crate::secret::Secret;
 use crate::signin::{Move, Past, Reading, decide, overdue};
 use crate::taxonomy::{Class, Outcome, Stage};
 
-/// One reading waits so long for news; short, so that a command to the driver never blocks others for long.
+/// One reading waits so long for news; then a page that stays as it is may be due for something else.
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// The walk as it stands.
@@ -39,7 +40,7 @@ pub(super) struct Walker<'a> {
 
 impl<'a> Walker<'a> {
     pub(super) fn new(
-        client: &'a Client,
+        tab: &'a Tab,
         person: &'a Person<'a>,
         step_timeout: Duration,
         deadline: Instant,
@@ -51,7 +52,7 @@ impl<'a> Walker<'a> {
             ..Past::default()
         };
         Self {
-            page: Page { client },
+            page: Page::of(tab),
             person,
             step_timeout,
             deadline,
@@ -69,9 +70,6 @@ impl<'a> Walker<'a> {
     pub(super) async fn go(&mut self, login: &Login) -> Stop {
         let deadline = self.deadline;
         let walk = async {
-            if let Err(trouble) = self.page.prepare().await {
-                return self.failed(trouble);
-            }
             match login {
                 Login::Auto => self.auto(true).await,
                 Login::Steps(steps) => script::run(self, steps).await,
@@ -125,7 +123,7 @@ impl<'a> Walker<'a> {
                         return halt(overdue(Some(&reading), &self.past));
                     }
                     if self.in_frame && since.elapsed() > PATIENCE {
-                        self.leave_frames().await;
+                        self.leave_frames();
                     }
                     continue;
                 }
@@ -181,11 +179,11 @@ impl<'a> Walker<'a> {
                 Ok(None)
             }
             Err(Trouble::Gone) if self.in_frame => {
-                self.leave_frames().await;
+                self.leave_frames();
                 Ok(None)
             }
             Err(Trouble::Moved | Trouble::Stuck) => {
-                // The driver answers at once while a document is being replaced.
+                // It is answered at once while a document is being replaced.
                 tokio::time::sleep(Duration::from_millis(5)).await;
                 Ok(None)
             }
@@ -213,14 +211,13 @@ impl<'a> Walker<'a> {
                     return Some((sight.reading, next));
                 }
             }
-            self.leave_frames().await;
+            self.leave_frames();
         }
         None
     }
 
-    pub(super) async fn leave_frames(&mut self) {
-        // A failure shows again, and with its reason, at the next reading.
-        let _ = self.page.leave_frames().await;
+    pub(super) fn leave_frames(&mut self) {
+        self.page.leave_frames();
         self.in_frame = false;
     }
 

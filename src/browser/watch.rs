@@ -10,17 +10,19 @@ use crate::run::{Finding, Hop};
 
 const HOP_LIMIT: usize = 200;
 const CONSOLE_LIMIT: usize = 50;
+const DIALOG_LIMIT: usize = 20;
 const LINE_LIMIT_BYTES: usize = 500;
 
 /// The events of WebDriver BiDi that are folded here. A status is taken from `network.responseCompleted`: after a redirect
 /// chromedriver at times tells `network.responseStarted` too early, with the status of the response before.
-pub(super) const EVENTS: [&str; 6] = [
+pub(super) const EVENTS: [&str; 7] = [
     "network.beforeRequestSent",
     "network.responseStarted",
     "network.responseCompleted",
     "network.fetchError",
     "log.entryAdded",
     "browsingContext.load",
+    "browsingContext.userPromptOpened",
 ];
 
 /// The state of one run in the browser.
@@ -38,6 +40,8 @@ pub(super) struct Watch {
     pub(super) loaded: Option<String>,
     pub(super) hops: Vec<Hop>,
     pub(super) console: Vec<String>,
+    /// What dialogs said that opened and nobody asked about yet.
+    pub(super) dialogs: Vec<String>,
     /// Ids of the requests behind `hops`; a redirect keeps the id.
     ids: Vec<String>,
 }
@@ -84,6 +88,7 @@ impl Watch {
                 self.load(&params);
                 return None;
             }
+            "browsingContext.userPromptOpened" => return self.dialog(&params),
             "Target.targetCrashed" => {
                 self.crashed |= params["targetId"] == self.context;
                 return None;
@@ -147,15 +152,19 @@ impl Watch {
             return Some(("Fetch.continueRequest", json!({"requestId": id})));
         };
         self.caught.get_or_insert(caught);
-        let parameters = json!({"requestId": id, "errorReason": "Aborted"});
-        Some(("Fetch.failRequest", parameters))
+        // An answer without content leaves the page as it is, where an error would bring an error page with a process
+        // of its own.
+        let parameters = json!({"requestId": id, "responseCode": 204});
+        Some(("Fetch.fulfillRequest", parameters))
     }
 
     fn response(&mut self, event: &NetworkEvent) {
         let Some(response) = &event.response else {
             return;
         };
-        if let Some(hop) = self.find(event, &response.url) {
+        // What is held back is answered here, not by anybody out there.
+        let is_held = self.is_held(event);
+        if let Some(hop) = self.find(event, &response.url).filter(|_| !is_held) {
             hop.status = Some(response.status);
         }
     }
@@ -174,19 +183,19 @@ impl Watch {
 
     fn error(&mut self, event: &NetworkEvent) {
         let error = event.error_text.clone().unwrap_or_default();
-        let held = self
-            .catch
-            .as_ref()
-            .is_some_and(|c| c.holds(&event.request).is_some());
-        let Some(hop) = self.find(event, &event.request.url) else {
+        let is_held = self.is_held(event);
+        let found = self.find(event, &event.request.url);
+        let Some(hop) = found.filter(|_| !is_held) else {
             return;
         };
-        if held {
-            return;
-        }
         hop.error = Some(error.clone());
         let url = event.request.url.clone();
         self.failed = fault::of_load(&error, &url);
+    }
+
+    fn is_held(&self, event: &NetworkEvent) -> bool {
+        let catch = self.catch.as_ref();
+        catch.is_some_and(|catch| catch.holds(&event.request).is_some())
     }
 
     fn load(&mut self, event: &Json) {
@@ -197,13 +206,24 @@ impl Watch {
         }
     }
 
-    fn log(&mut self, entry: &Json) {
-        if entry["level"] != "error" || self.console.len() >= CONSOLE_LIMIT {
-            return;
+    /// A dialog stops its page until it is answered. One on leaving a page says nothing about the sign-in.
+    fn dialog(&mut self, prompt: &Json) -> Option<Reaction> {
+        let context = prompt["context"].as_str()?;
+        if prompt["type"] != "beforeunload" && self.dialogs.len() < DIALOG_LIMIT {
+            self.dialogs.push(line(&prompt["message"]));
         }
-        let mut text = entry["text"].as_str().unwrap_or_default().to_owned();
-        text.truncate(text.floor_char_boundary(LINE_LIMIT_BYTES));
-        self.console.push(text);
+        // The browser answers by itself, as was agreed with the session, unless it says otherwise.
+        let is_open = prompt["handler"]
+            .as_str()
+            .is_none_or(|handler| handler == "ignore");
+        let answer = json!({"context": context, "accept": true});
+        is_open.then_some(("browsingContext.handleUserPrompt", answer))
+    }
+
+    fn log(&mut self, entry: &Json) {
+        if entry["level"] == "error" && self.console.len() < CONSOLE_LIMIT {
+            self.console.push(line(&entry["text"]));
+        }
     }
 
     /// Pictures of the browser's own error pages and the like are no part of the journey.
@@ -235,6 +255,13 @@ impl Watch {
         });
         found.map(|(hop, _)| hop)
     }
+}
+
+/// A text of the page, cut to a length that fits a line.
+fn line(text: &Json) -> String {
+    let mut line = text.as_str().unwrap_or_default().to_owned();
+    line.truncate(line.floor_char_boundary(LINE_LIMIT_BYTES));
+    line
 }
 
 #[derive(Debug, Deserialize)]
@@ -357,9 +384,9 @@ mod tests {
 
     #[test]
     fn devtools_hold_back_with_fragment_and_body() {
-        let fail = Some((
-            "Fetch.failRequest",
-            json!({"requestId": "f", "errorReason": "Aborted"}),
+        let held = Some((
+            "Fetch.fulfillRequest",
+            json!({"requestId": "f", "responseCode": 204}),
         ));
         let cases = [
             (
@@ -378,7 +405,7 @@ mod tests {
         for (request, mode) in cases {
             let mut watch = Watch::new("tab");
             watch.expect(Some(catch("https://app.example.com/cb", None)));
-            assert_eq!(paused(&mut watch, &request), fail);
+            assert_eq!(paused(&mut watch, &request), held);
             let parameters = Secret::new("code=1");
             assert_eq!(
                 watch.caught,

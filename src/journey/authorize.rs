@@ -179,7 +179,7 @@ impl Journey<'_> {
         let arrived = Box::pin(tab.arrived());
         let limits = (self.probe.step_timeout, self.deadline);
         let sign_in = signin::walk(
-            tab.client(),
+            tab,
             &self.probe.login,
             &person,
             limits.0,

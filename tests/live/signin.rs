@@ -1,6 +1,5 @@
 //! `login: auto` and login scripts on pages built as the products of the field build theirs.
 
-mod driver;
 mod pages;
 mod site;
 
@@ -13,11 +12,12 @@ use authcanary::run::Fault;
 use authcanary::secret::Secret;
 use authcanary::taxonomy::{Class, Stage};
 use authcanary::totp::Totp;
-use fantoccini::Client;
 use tokio::time::Instant;
 
-use driver::Driver;
+use authcanary::browser::Tab;
 use site::{PASSWORD, Site, USER};
+
+use super::support::{Pack, deadline, settings};
 
 /// A TOTP secret of its own for each walk, so that no walk has to wait for another's time step.
 fn totp(seed: usize) -> Totp {
@@ -31,14 +31,8 @@ fn totp(seed: usize) -> Totp {
     .unwrap()
 }
 
-async fn go(
-    client: &Client,
-    site: &Site,
-    page: &str,
-    login: &Login,
-    totp: Option<&Totp>,
-) -> SignIn<()> {
-    client.goto(&site.url(page)).await.unwrap();
+async fn go(tab: &Tab, site: &Site, page: &str, login: &Login, totp: Option<&Totp>) -> SignIn<()> {
+    tab.client().goto(&site.url(page)).await.unwrap();
     let password = Secret::new(PASSWORD);
     let person = Person {
         username: USER,
@@ -47,7 +41,7 @@ async fn go(
     };
     let deadline = Instant::now() + Duration::from_secs(20);
     walk(
-        client,
+        tab,
         login,
         &person,
         Duration::from_secs(8),
@@ -68,37 +62,36 @@ fn verdict(sign_in: &SignIn<()>) -> Option<(Stage, Class, String)> {
     }
 }
 
-/// Walks every page of `cases`, each on a site of its own, in one session; reports all that went wrong at once.
+/// Walks every page of `cases`, each on a site of its own, in one window; reports all that went wrong at once.
 async fn check_all(cases: &[(&str, Option<(Stage, Class)>)]) {
-    let driver = Driver::start();
-    for strategy in ["none", "normal"] {
-        let client = driver.session(strategy).await;
-        let mut wrong = Vec::new();
-        for (place, (page, expected)) in cases.iter().enumerate() {
-            let site = Site::start().await;
-            let totp = totp(place + if strategy == "none" { 0 } else { 1000 });
-            let started = Instant::now();
-            let sign_in = go(&client, &site, page, &Login::Auto, Some(&totp)).await;
-            let verdict = verdict(&sign_in);
-            eprintln!("{strategy} {page}: {:?} {verdict:?}", started.elapsed());
-            let seen = site.seen();
-            if verdict.as_ref().map(|(stage, class, _)| (*stage, *class)) != *expected {
-                wrong.push(format!(
-                    "{page}: {verdict:?}, site: {:?} {:?}",
-                    seen.wrong,
-                    sign_in.page.map(|page| page.text)
-                ));
-            }
-            if seen.passwords > 1 || seen.codes.len() > 1 || !seen.wrong.is_empty() {
-                wrong.push(format!(
-                    "{page}: passwords {}, codes {:?}, wrong {:?}",
-                    seen.passwords, seen.codes, seen.wrong
-                ));
-            }
+    let pack = Pack::new(settings());
+    let tab = pack.browsers.acquire(deadline()).await.unwrap();
+    let mut wrong = Vec::new();
+    for (place, (page, expected)) in cases.iter().enumerate() {
+        let site = Site::start().await;
+        let totp = totp(place);
+        let started = Instant::now();
+        let sign_in = go(&tab, &site, page, &Login::Auto, Some(&totp)).await;
+        let verdict = verdict(&sign_in);
+        eprintln!("{page}: {:?} {verdict:?}", started.elapsed());
+        let seen = site.seen();
+        if verdict.as_ref().map(|(stage, class, _)| (*stage, *class)) != *expected {
+            wrong.push(format!(
+                "{page}: {verdict:?}, site: {:?} {:?}",
+                seen.wrong,
+                sign_in.page.map(|page| page.text)
+            ));
         }
-        client.close().await.unwrap();
-        assert!(wrong.is_empty(), "{strategy}\n{}", wrong.join("\n"));
+        if seen.passwords > 1 || seen.codes.len() > 1 || !seen.wrong.is_empty() {
+            wrong.push(format!(
+                "{page}: passwords {}, codes {:?}, wrong {:?}",
+                seen.passwords, seen.codes, seen.wrong
+            ));
+        }
     }
+    tab.close().await;
+    pack.browsers.shutdown().await;
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,6 +104,7 @@ async fn forms_of_every_make_are_filled_and_sent_once() {
         "controlled",
         "late-handler",
         "trusted-only",
+        "asks-first",
         "enter-only",
         "enter-key-handler",
         "nested-shadow",
@@ -247,8 +241,8 @@ async fn scripts_walk_and_name_the_line_that_no_longer_fits() {
             .map(|step| step.stage)
             .collect::<Vec<_>>()
     };
-    let driver = Driver::start();
-    let client = driver.session("none").await;
+    let pack = Pack::new(settings());
+    let tab = pack.browsers.acquire(deadline()).await.unwrap();
     use Stage::{Authorize, Consent, Login as LogIn, Mfa};
 
     let site = Site::start().await;
@@ -257,7 +251,7 @@ async fn scripts_walk_and_name_the_line_that_no_longer_fits() {
         fill("#otp", Value::Totp),
         step(LoginAct::Press("Enter".into())),
     ]);
-    let walked = go(&client, &site, "login-code", &login, Some(&totp(501))).await;
+    let walked = go(&tab, &site, "login-code", &login, Some(&totp(501))).await;
     assert_eq!(verdict(&walked), None);
     assert_eq!(stages(&walked), [Authorize, LogIn, Mfa]);
     assert_eq!(site.seen().codes.len(), 1);
@@ -270,7 +264,7 @@ async fn scripts_walk_and_name_the_line_that_no_longer_fits() {
         step(LoginAct::Expect(Target::parse("h1"))),
         click("[name=yes]"),
     ]);
-    let walked = go(&client, &site, "login-consent", &login, Some(&totp(502))).await;
+    let walked = go(&tab, &site, "login-consent", &login, Some(&totp(502))).await;
     assert_eq!(verdict(&walked), None);
     assert_eq!(stages(&walked), [Authorize, LogIn, Consent]);
 
@@ -280,7 +274,7 @@ async fn scripts_walk_and_name_the_line_that_no_longer_fits() {
         fill("input[name=password]", Value::Password),
         click("button[type=submit]"),
     ]);
-    let walked = go(&client, &site, "nested-shadow", &login, None).await;
+    let walked = go(&tab, &site, "nested-shadow", &login, None).await;
     assert_eq!(
         verdict(&walked),
         None,
@@ -294,14 +288,7 @@ async fn scripts_walk_and_name_the_line_that_no_longer_fits() {
         fill("[name=b]", Value::Password),
         click("button"),
     ];
-    let walked = go(
-        &client,
-        &site,
-        "iframe-elsewhere",
-        &Login::Steps(framed),
-        None,
-    )
-    .await;
+    let walked = go(&tab, &site, "iframe-elsewhere", &Login::Steps(framed), None).await;
     assert_eq!(verdict(&walked), None);
 
     let site = Site::start().await;
@@ -315,12 +302,12 @@ async fn scripts_walk_and_name_the_line_that_no_longer_fits() {
         click("[name=t]"),
         click("button"),
     ]);
-    let walked = go(&client, &site, "terms", &login, None).await;
+    let walked = go(&tab, &site, "terms", &login, None).await;
     assert_eq!(verdict(&walked), None);
 
     let check = async |page: &str, login: Login, stage: Stage, class: Class, said: &str| {
         let site = Site::start().await;
-        let walked = go(&client, &site, page, &login, None).await;
+        let walked = go(&tab, &site, page, &login, None).await;
         let (at, what, detail) = verdict(&walked).expect(page);
         assert_eq!((at, what), (stage, class), "{page}: {detail}");
         assert!(detail.contains(said), "{page}: {detail}");
@@ -367,15 +354,16 @@ async fn scripts_walk_and_name_the_line_that_no_longer_fits() {
     check("locked", locked, LogIn, Class::AccountLocked, "gesperrt").await;
     let wrong = Login::Steps(vec![click("a[[")]);
     check("classic", wrong, LogIn, Class::ConfigInvalid, "line 7").await;
-    client.close().await.unwrap();
+    tab.close().await;
+    pack.browsers.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn evidence_shows_the_page_and_nothing_that_was_typed() {
-    let driver = Driver::start();
-    let client = driver.session("none").await;
+    let pack = Pack::new(settings());
+    let tab = pack.browsers.acquire(deadline()).await.unwrap();
     let site = Site::start().await;
-    let walked = go(&client, &site, "echo", &Login::Auto, None).await;
+    let walked = go(&tab, &site, "echo", &Login::Auto, None).await;
     assert!(walked.stop.is_some());
     let evidence = walked.page.unwrap();
     let kept = serde_json::to_string(&evidence).unwrap();
@@ -397,7 +385,8 @@ async fn evidence_shows_the_page_and_nothing_that_was_typed() {
     // The page itself is what the picture was taken of.
     let script = "const t = []; const go = (r) => { for (const e of r.querySelectorAll('*')) { if (e.value) t.push(e.value); if (e.shadowRoot) go(e.shadowRoot); \
                   t.push(...[...e.childNodes].filter((n) => n.nodeType === 3 && !/script/i.test(e.localName)).map((n) => n.data)); } }; go(document); return t.join('|');";
-    let shown = client
+    let shown = tab
+        .client()
         .execute(script, Vec::new())
         .await
         .unwrap()
@@ -406,5 +395,6 @@ async fn evidence_shows_the_page_and_nothing_that_was_typed() {
         !shown.contains("canary@example") && !shown.contains("correct horse"),
         "{shown}"
     );
-    client.close().await.unwrap();
+    tab.close().await;
+    pack.browsers.shutdown().await;
 }

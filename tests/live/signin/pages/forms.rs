@@ -4,6 +4,11 @@ pub(super) type Page = (&'static str, u16, &'static str);
 
 pub(super) const PAGES: &[Page] = &[
     (
+        "asks-first",
+        200,
+        r##"<form action=/check/login/callback method=post onsubmit="return confirm('Send it?')"><input name=username autocomplete=username placeholder=Username><input type=password name=password placeholder=Password><button>Sign in</button></form>"##,
+    ),
+    (
         "classic",
         200,
         r##"
