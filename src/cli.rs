@@ -187,12 +187,37 @@ fn with_config(
     then: impl FnOnce(Daemon) -> anyhow::Result<Exit>,
 ) -> anyhow::Result<Exit> {
     match load(file) {
-        Ok(daemon) => then(daemon),
+        Ok(daemon) => {
+            for notice in not_yet(&daemon) {
+                eprintln!("authcanary: {notice}: read, and not used by this version");
+            }
+            then(daemon)
+        }
         Err(faults) => {
             eprintln!("{faults}");
             Ok(Exit::Config)
         }
     }
+}
+
+/// Settings that the files may hold already and that nothing acts on yet. Nobody should rely on them in silence; a line
+/// goes from here when its part arrives.
+fn not_yet(daemon: &Daemon) -> Vec<String> {
+    let mut notices = Vec::new();
+    let mut note = |is_set: bool, what: &str| {
+        if is_set {
+            notices.push(what.to_owned());
+        }
+    };
+    note(!daemon.channels.is_empty(), "channels");
+    note(!daemon.routes.is_empty(), "routes");
+    note(daemon.telemetry.otlp.is_some(), "telemetry.otlp");
+    let guarded = daemon
+        .probes
+        .iter()
+        .filter(|probe| !probe.guards.is_empty());
+    notices.extend(guarded.map(|probe| format!("guards of {}", probe.id)));
+    notices
 }
 
 /// The named file, or the first of the usual places; where there is none, the message names the one that should be.
