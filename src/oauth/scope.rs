@@ -28,7 +28,8 @@ fn is_shown_otherwise(scope: &str, tokens: &Tokens) -> bool {
     match scope {
         "openid" => tokens.id_token.is_some(),
         "offline_access" => tokens.refresh.is_some(),
-        _ => false,
+        // At Microsoft: whatever was consented to at that resource. The answer lists what that is.
+        _ => scope.ends_with("/.default"),
     }
 }
 
@@ -85,6 +86,11 @@ mod tests {
             "User.Read",
             Some("https://graph.microsoft.com/User.ReadWrite"),
             "User.Read",
+        );
+        check(
+            "https://graph.microsoft.com/.default",
+            Some("https://graph.microsoft.com/User.Read"),
+            "",
         );
         check("read", Some("https://api/auth/thread"), "read");
         check("mail", Some("my.mail"), "mail");

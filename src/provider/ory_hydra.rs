@@ -10,8 +10,8 @@ pub(super) static PROVIDER: Provider = Provider {
         says(Class::UnauthorizedClient, &["marked as public and is thus not allowed",
             "is not allowed to use authorization grant", "is not allowed to use response type",
             "not allowed to perform device"]),
-        says(Class::InvalidGrant, &["does not match the one from the authorize request",
-            "does not match the id during the initial token issuance", "client id from this request does not match"])
+        says(Class::InvalidGrant, &[            "does not match the id during the initial token issuance",
+            "client id from this request does not match"])
             .blame(Cause::Client, Action::FixConfig),
         says(Class::PkceMismatch, &["pkce", "code verifier", "code challenge",
             "clients must include a code challenge"]),

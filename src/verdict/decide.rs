@@ -125,7 +125,7 @@ fn may_redirect(stage: Stage) -> bool {
 
 /// A page of a gateway in place of a good answer.
 fn behind_success(seen: &Seen<'_>) -> Option<Found> {
-    let page = matches!(seen.body, Body::Markup { .. });
+    let page = matches!(seen.body, Body::Markup { .. }) && !may_redirect(seen.case.stage);
     let (class, mark) = gateway::judge(seen).filter(|_| page)?;
     Some(Found::named(class, format!("gateway/{mark}")))
 }

@@ -33,6 +33,8 @@ pub(super) fn check(seen: &Seen<'_>) -> Option<Class> {
         Stage::TokenExchange | Stage::Refresh | Stage::IdToken => tokens(seen, &reply),
         Stage::Discovery => metadata(seen),
         Stage::Jwks => class_of(jwks::read(&reply)),
+        // RFC 9701
+        Stage::Introspection if is_jwt(seen) => None,
         Stage::Introspection => {
             let context = &seen.case.context;
             let active = context.flag("expected_active");
@@ -88,19 +90,17 @@ fn came_back(seen: &Seen<'_>, parameters: &str) -> Option<Class> {
         .text("expected_state")
         .map(str::to_owned)
         .or_else(|| found.map(|(_, value)| value.clone()));
+    let named = |wanted: &[&str]| match &seen.body {
+        Body::Form(pairs) => pairs
+            .iter()
+            .any(|(name, value)| wanted.contains(&name.as_str()) && !value.is_empty()),
+        _ => false,
+    };
+    // Of other flows than that of the probe: OpenID Connect Core section 3.2.2.5, JARM.
+    let elsewhere = named(&["access_token", "id_token", "response"]);
     let Some(own) = own else {
-        let named = |wanted: &str| match &seen.body {
-            Body::Form(pairs) => pairs
-                .iter()
-                .any(|(name, value)| name == wanted && !value.is_empty()),
-            _ => false,
-        };
-        return (!named("code")
-            && !named("error")
-            && !named("access_token")
-            && !named("id_token")
-            && !named("response"))
-        .then_some(Class::MalformedResponse);
+        let something = elsewhere || named(&["code", "error"]);
+        return (!something).then_some(Class::MalformedResponse);
     };
     let promised = context.flag("authorization_response_iss_parameter_supported");
     let expected = callback::Expected {
@@ -109,6 +109,7 @@ fn came_back(seen: &Seen<'_>, parameters: &str) -> Option<Class> {
         iss_promised: promised.unwrap_or(false),
     };
     class_of(callback::read(parameters, parameters, &expected))
+        .filter(|class| *class != Class::MalformedResponse || !elsewhere)
 }
 
 fn tokens(seen: &Seen<'_>, reply: &Reply<'_>) -> Option<Class> {
@@ -133,7 +134,16 @@ fn tokens(seen: &Seen<'_>, reply: &Reply<'_>) -> Option<Class> {
     if other {
         return Some(Class::TokenConfusion);
     }
-    if !scope::missing(&context.words("requested_scope"), &tokens).is_empty() {
+    let mut asked = context.words("requested_scope");
+    if let Some(separator) = context.text("scope_separator") {
+        asked = asked
+            .iter()
+            .flat_map(|scope| scope.split(separator))
+            .filter(|scope| !scope.is_empty())
+            .map(str::to_owned)
+            .collect();
+    }
+    if !scope::missing(&asked, &tokens).is_empty() {
         return Some(Class::ScopeDowngraded);
     }
     let jwt = tokens.id_token.as_ref()?;
@@ -211,10 +221,7 @@ fn metadata(seen: &Seen<'_>) -> Option<Class> {
 
 /// UserInfo (OpenID Connect Core section 5.3.2): an object with a subject, or a JWT.
 fn claims(seen: &Seen<'_>) -> Option<Class> {
-    let signed = seen
-        .header("content-type")
-        .is_some_and(|kind| kind.contains("jwt"));
-    if signed {
+    if is_jwt(seen) {
         return None;
     }
     let Some(claims) = seen.object() else {
@@ -229,6 +236,11 @@ fn claims(seen: &Seen<'_>) -> Option<Class> {
     let expected = seen.case.context.text("expected_subject");
     let found = claims.get("sub").and_then(Value::as_str);
     (expected.is_some() && expected != found).then_some(Class::TokenConfusion)
+}
+
+fn is_jwt(seen: &Seen<'_>) -> bool {
+    seen.header("content-type")
+        .is_some_and(|kind| kind.contains("jwt"))
 }
 
 /// A resource may be of any form, unless the probe asked for one.

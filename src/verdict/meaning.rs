@@ -325,6 +325,7 @@ static ROWS: &[Row] = &[
     row(Class::InvalidClient, &[Client], BROKEN),
     row(Class::InvalidTarget, &[Tenant], &[Unknown, Invalid, Disabled, Mismatch, Missing]).at(FOR_TOKENS),
     row(Class::InvalidGrant, &[Code], BROKEN).at(&[Call::Code]),
+    row(Class::InvalidRequest, &[Assertion, Unsupported], &[]),
     row(Class::InvalidGrant, &[Assertion], BROKEN).at(FOR_TOKENS),
     row(Class::InvalidRequest, &[Client, Missing], &[]),
     row(Class::InvalidRequest, &[Code, Missing], &[]).at(&[Call::Code]),

@@ -355,7 +355,8 @@ impl<'a> Seen<'a> {
             return;
         }
         let is_code = looks_like_a_code(value);
-        if (CODES.contains(&name) || name.contains("error")) && is_code {
+        let for_people = TEXTS.contains(&name) && !CODES.contains(&name);
+        if (CODES.contains(&name) || name.contains("error")) && is_code && !for_people {
             self.codes.push(value.to_owned());
         } else if TEXTS.contains(&name) || name.contains("error") || name.contains("message") {
             if is_code {
@@ -464,12 +465,31 @@ fn admits_failure(object: &Map<String, Value>) -> bool {
             }
             "ok" | "success" => value == &Value::Bool(false) || value.as_str() == Some("false"),
             "retcode" | "errno" => filled,
+            // A number may be anything; with a sentence beside it, it is a status.
             "status" | "code" | "statuscode" => {
-                number.is_some_and(|number| (400.0..1000.0).contains(&number))
+                says_something(object)
+                    && number.is_some_and(|number| (400.0..1000.0).contains(&number))
             }
             "direct" => value.get("errorCode").is_some(),
             _ => false,
         }
+    })
+}
+
+fn says_something(object: &Map<String, Value>) -> bool {
+    const NAMES: [&str; 8] = [
+        "error",
+        "message",
+        "msg",
+        "errormessage",
+        "detail",
+        "description",
+        "reason",
+        "title",
+    ];
+    object.iter().any(|(name, value)| {
+        value.as_str().is_some_and(|text| !text.is_empty())
+            && NAMES.contains(&squash(name).as_str())
     })
 }
 

@@ -4,7 +4,15 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-pub(super) use crate::signin::plain;
+/// Lower case, words apart by one space, no punctuation. Apostrophes stay inside words only: others are quotes.
+pub(super) fn plain(text: &str) -> String {
+    let plain = crate::signin::plain(text);
+    let words = plain.split(' ').map(|word| word.trim_matches('\''));
+    words
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
 
 /// Sentences of a text in plain form. Trace ids and dates are left out, and so are sentences of the specifications
 /// that list everything that may be wrong: they say nothing about what is.

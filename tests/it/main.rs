@@ -3,6 +3,7 @@
 
 mod api;
 mod architecture;
+mod classify;
 mod common;
 mod config;
 mod daemon;

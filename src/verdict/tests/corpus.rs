@@ -11,6 +11,8 @@ const ERRORS: &str = include_str!("../../../tests/corpus/provider-errors.jsonl")
 /// Answers of providers without a table, in many languages, and of gateways; made after the rules, to try them.
 const OTHERS: &str = include_str!("../../../tests/corpus/other-answers.jsonl");
 const GOOD: &str = include_str!("../../../tests/corpus/good-answers.jsonl");
+/// Good answers that look like errors, or are odd in other ways.
+const OTHER_GOOD: &str = include_str!("../../../tests/corpus/other-good-answers.jsonl");
 
 #[derive(Deserialize)]
 struct Labelled {
@@ -84,7 +86,7 @@ fn answers_that_no_table_was_written_for_are_judged_right() {
 
 #[test]
 fn good_answers_raise_no_alarm() {
-    for labelled in lines(GOOD) {
+    for labelled in lines(GOOD).into_iter().chain(lines(OTHER_GOOD)) {
         for tables in [provider::ALL, &[]] {
             let judgement = classify_among(&labelled.case(), tables);
             assert_eq!(
