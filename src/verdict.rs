@@ -14,6 +14,7 @@ mod gateway;
 mod good;
 mod markup;
 mod meaning;
+mod members;
 mod rules;
 mod seen;
 mod status;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::meaning::Call;
-use super::seen::squash;
+use super::members::squash;
 use crate::taxonomy::Class;
 
 /// Classes by code. Letter case and separators do not matter.

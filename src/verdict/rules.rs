@@ -1,6 +1,7 @@
 //! Holds an answer against the tables of providers.
 
-use super::seen::{Seen, squash};
+use super::members::squash;
+use super::seen::Seen;
 use crate::provider::{Fact, Provider, Rule};
 
 /// The first rule of a provider that fits, with the name of what fitted.

@@ -77,7 +77,7 @@ pub(super) fn is_reason(text: &str) -> bool {
         "contenttoolarge",
         "payloadtoolarge",
     ];
-    let squashed = super::seen::squash(text);
+    let squashed = super::members::squash(text);
     let squashed = squashed.trim_start_matches(|c: char| c.is_ascii_digit());
     REASONS.contains(&squashed)
 }
