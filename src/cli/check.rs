@@ -60,7 +60,7 @@ async fn repeat(
     let mut runs = Vec::new();
     for _ in 0..times {
         let mut run = pipeline::execute(probe, pipeline::new_run_id(), location, None, tools).await;
-        if let Err(error) = folder.save(&mut run) {
+        if let Err(error) = tokio::task::block_in_place(|| folder.save(&mut run)) {
             tracing::warn!(error = %error, "the evidence of run {} could not be saved", run.id);
         }
         runs.push(run);

@@ -79,7 +79,7 @@ fn runner(
         async move {
             let (tools, location, folder, seen) = shared.as_ref();
             let mut run = pipeline::execute(&probe, id, location, scheduled_at, tools).await;
-            if let Err(error) = folder.save(&mut run) {
+            if let Err(error) = tokio::task::block_in_place(|| folder.save(&mut run)) {
                 tracing::warn!(run.id = %id, %error, "the evidence could not be written");
             }
             seen(&run);
