@@ -92,13 +92,14 @@ async fn provider() -> Loopback {
     loopback::start(Config::demo()).await.unwrap()
 }
 
-fn canary(provider: &Loopback, every: &str, steps: &str) -> Canary {
+/// A probe that no clock starts while a test lasts: it runs when it is asked for.
+fn canary(provider: &Loopback, steps: &str) -> Canary {
     let issuer = provider.issuer();
     let probe = format!(
         r#"version: 1
 provider: loopback
 flow: authorization_code
-every: {every}
+cron: "0 0 29 2 *"
 timeout: 60s
 scopes: [openid, profile, offline_access]
 budget: {{logins_per_minute: 600}}
@@ -145,7 +146,7 @@ async fn under_way(service: &Service) -> Option<String> {
 #[tokio::test]
 async fn a_daemon_that_is_asked_to_stop_leaves_nothing_behind() {
     let provider = provider().await;
-    let canary = canary(&provider, "61s", "[userinfo: {}]");
+    let canary = canary(&provider, "[userinfo: {}]");
     let service = Service::start(&canary).await;
     let answer = reqwest::Client::new().post(format!(
         "{}/api/v1/probes/loopback/demo/runs",
@@ -167,7 +168,7 @@ async fn a_daemon_that_is_asked_to_stop_leaves_nothing_behind() {
 async fn a_run_that_is_cut_off_by_a_kill_is_closed_as_unknown() {
     let provider = provider().await;
     hold(&provider);
-    let canary = canary(&provider, "61s", "[userinfo: {}]");
+    let canary = canary(&provider, "[userinfo: {}]");
     let service = Service::start(&canary).await;
     let answer = reqwest::Client::new().post(format!(
         "{}/api/v1/probes/loopback/demo/runs",
@@ -215,7 +216,7 @@ async fn a_run_that_is_cut_off_by_a_kill_is_closed_as_unknown() {
 #[tokio::test]
 async fn two_hundred_runs_in_a_row_leave_no_process_and_no_folder() {
     let provider = provider().await;
-    let canary = canary(&provider, "5m", "[]");
+    let canary = canary(&provider, "[]");
     let ended = canary
         .run(&["check", "--repeat", "200", "--format", "json"])
         .await;
