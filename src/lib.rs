@@ -23,6 +23,8 @@ pub mod signin;
 pub mod provider;
 pub mod verdict;
 
+pub mod alert;
+
 pub mod schedule;
 
 // Edges: the only places that touch clock, network, browser and disk.
