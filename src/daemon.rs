@@ -3,6 +3,7 @@
 //! A probe never runs twice at a time, and every start that came due ends in one record: the run's, or one that says
 //! why there was none.
 
+mod manager;
 mod plan;
 mod timer;
 mod work;
@@ -135,6 +136,7 @@ pub async fn serve(
     tracing::info!(listen = %listen, probes = settings.probes.len(), "serving on http://{listen}/");
 
     daemon.arm_all(settings.probes).await;
+    manager::ready(daemon.board.read().len());
     daemon.work(starts, wishes, settings.changes, stop).await;
     daemon.finish(&cut, settings.grace).await;
     if timeout(FAREWELL, &mut server).await.is_err() {
@@ -252,6 +254,7 @@ impl Daemon {
 
     /// Takes no more work, lets runs end within `grace`, closes the others.
     async fn finish(mut self, cut: &watch::Sender<bool>, grace: Duration) {
+        manager::stopping();
         tracing::info!(runs = self.runs.len(), "stopping");
         self.timer.stop().await;
         self.others.shutdown().await;
@@ -361,6 +364,7 @@ impl Daemon {
         let clocks = (Instant::now(), clock::now());
         let now = clocks.1;
         self.board.beat(now);
+        manager::alive();
         if let Some(jump) = schedule::clock_jump(wall, now, clocks.0 - instant) {
             tracing::warn!(
                 jump_ms = jump.as_millis(),

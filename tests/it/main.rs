@@ -9,4 +9,5 @@ mod config;
 mod daemon;
 mod loopback;
 mod reload;
+mod systemd;
 mod telemetry;

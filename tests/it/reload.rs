@@ -1,9 +1,12 @@
 //! The configuration changes under a daemon that serves: the real binary, real files.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Lines};
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -21,7 +24,12 @@ struct Serving {
 
 impl Serving {
     fn start(folder: &Path) -> Self {
+        Self::start_with(folder, &[])
+    }
+
+    fn start_with(folder: &Path, environment: &[(&str, &OsStr)]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_authcanary"))
+            .envs(environment.iter().copied())
             .args(["serve", "-c"])
             .arg(folder.join("authcanary.yaml"))
             .stderr(Stdio::piped())
@@ -151,4 +159,38 @@ async fn a_hangup_reads_the_files_again_and_ends_nothing() {
     daemon.log_with("it takes effect at the next start");
     daemon.log_with("read again and is in force");
     daemon.probes_become(&["generic/prod"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_manager_is_told_of_start_life_reload_and_end() {
+    let folder = folder();
+    write(folder.path(), &["prod"]);
+    let path = folder.path().join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager
+        .set_read_timeout(Some(Duration::from_secs(120)))
+        .unwrap();
+    let told = |words: &str| {
+        let mut message = [0; 4096];
+        while let Ok(length) = manager.recv(&mut message) {
+            let message = String::from_utf8_lossy(&message[..length]);
+            if message.lines().any(|line| line == words) {
+                return message.into_owned();
+            }
+        }
+        panic!("the manager was not told {words}");
+    };
+    let environment = [
+        ("NOTIFY_SOCKET", path.as_os_str()),
+        ("WATCHDOG_USEC", OsStr::new("60000000")),
+    ];
+    let mut daemon = Serving::start_with(folder.path(), &environment);
+    assert!(told("READY=1").contains("STATUS=1 probes at work"));
+    told("WATCHDOG=1");
+    daemon.hang_up();
+    told("RELOADING=1");
+    told("READY=1");
+    kill(daemon.pid(), Signal::SIGTERM).unwrap();
+    told("STOPPING=1");
+    assert!(daemon.process.wait().unwrap().success());
 }
