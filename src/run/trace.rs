@@ -27,6 +27,8 @@ pub enum Part {
     Step(u16),
     /// A request that the probe sent by itself.
     Exchange(u16),
+    /// A hop of the browser.
+    Hop(u16),
 }
 
 impl RunId {
@@ -48,6 +50,7 @@ impl TraceId {
             Part::Run => 1 << 16,
             Part::Step(number) => 2 << 16 | u64::from(number),
             Part::Exchange(number) => 3 << 16 | u64::from(number),
+            Part::Hop(number) => 4 << 16 | u64::from(number),
         };
         let [_, _, _, _, _, _, _, _, end @ ..] = self.0;
         // The variant bits of a UUID keep the sum from being 0, which is no span id.
