@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::clock;
+use crate::correlation;
 use crate::journey::{self, Tools};
 use crate::probe::Probe;
 use crate::run::{Fault, Finding, RUN_VERSION, Run, RunId, Stop, Walk};
@@ -35,6 +36,7 @@ pub async fn execute(
         walk.context
             .insert("clock_offset_ms".to_owned(), offset_ms.into());
     }
+    walk.evidence.correlation = correlation::of(&walk.evidence, walk.stop.as_ref());
     walk.context
         .insert("now".to_owned(), clock::now().to_string().into());
     let verdict = walk.stop.as_ref().map(|stop| {
