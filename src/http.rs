@@ -8,6 +8,7 @@ mod capture;
 mod date;
 mod fault;
 mod message;
+mod post;
 mod proxy;
 mod timing;
 mod tls;
@@ -33,6 +34,7 @@ use crate::taxonomy::Class;
 use capture::Capture;
 pub use date::clock_offset_ms;
 pub use message::{Body, Method, Reply, Request};
+pub use post::{Answer, Courier, CourierError, Letter};
 use proxy::Route;
 use timing::{Connections, Resolver, Watch};
 

@@ -11,13 +11,15 @@ use serde::Deserialize;
 use crate::api::Access;
 use crate::browser;
 use crate::http;
+use crate::notify::Channel;
+use crate::notify::route::{ALERT_LABELS, Route};
 use crate::probe::Probe;
-use crate::secret::SecretRef;
+use crate::secret::{SecretRef, TextOrSecret, names_a_secret};
 
 use super::layers::Layers;
 use super::report::Report;
 use super::scalar::{Name, Text, text};
-use super::sections::{ApiSettings, Channel, HttpSettings, Route, Store, Telemetry, TextOrSecret};
+use super::sections::{ApiSettings, HttpSettings, Store, Telemetry};
 use super::words::nearest;
 use super::yaml::child;
 
@@ -100,19 +102,6 @@ impl Default for DaemonFile {
 /// Sections whose entries are looked at one by one.
 pub(super) const CONTAINERS: [&str; 2] = ["channels", "routes"];
 
-/// Labels that every alert has.
-const ALERT_LABELS: [&str; 9] = [
-    "provider",
-    "environment",
-    "probe",
-    "location",
-    "stage",
-    "class",
-    "cause",
-    "severity",
-    "kind",
-];
-
 impl DaemonFile {
     /// From the well-shaped keys of a file.
     pub(super) fn from_layers(layers: &Layers, report: &mut Report<'_>) -> Self {
@@ -143,23 +132,13 @@ impl DaemonFile {
 
     fn check_channels(&self, layers: &Layers, report: &mut Report<'_>) {
         for (name, channel) in &self.channels {
-            let place = child(layers.place("channels"), name);
-            match channel {
-                Channel::Webhook(webhook) => {
-                    check_headers(
-                        &webhook.headers,
-                        &format!("{place}/webhook/headers"),
-                        report,
-                    );
+            let place = child(&child(layers.place("channels"), name), channel.name());
+            for fault in channel.faults() {
+                let place = format!("{place}{}", fault.pointer);
+                match fault.pointer.is_empty() {
+                    true => report.key(&place, fault.message, fault.help),
+                    false => report.value(&place, fault.message, fault.help),
                 }
-                Channel::Email(email) if email.password.is_some() && email.username.is_none() => {
-                    report.key(
-                        &format!("{place}/email"),
-                        "a password without a user name",
-                        "add `username`",
-                    );
-                }
-                Channel::Email(_) | Channel::Pagerduty(_) | Channel::Slack(_) => {}
             }
         }
     }
@@ -250,14 +229,8 @@ pub fn default_store_path(environment: impl Fn(&str) -> Option<OsString>) -> Pat
 
 fn anchored(mut channels: BTreeMap<String, Channel>, folder: &Path) -> BTreeMap<String, Channel> {
     for channel in channels.values_mut() {
-        match channel {
-            Channel::Pagerduty(pagerduty) => anchor(&mut pagerduty.routing_key, folder),
-            Channel::Email(email) => email.password.iter_mut().for_each(|it| anchor(it, folder)),
-            Channel::Webhook(webhook) => {
-                webhook.secret.iter_mut().for_each(|it| anchor(it, folder));
-                anchor_headers(&mut webhook.headers, folder);
-            }
-            Channel::Slack(slack) => anchor(&mut slack.url, folder),
+        for secret in channel.secrets() {
+            anchor(secret, folder);
         }
     }
     channels
@@ -276,22 +249,6 @@ pub(super) fn anchor(secret: &mut SecretRef, folder: &Path) {
     if let SecretRef::File(path) = secret {
         *path = folder.join(&*path);
     }
-}
-
-/// Whether a header of this name usually carries a secret.
-pub(super) fn names_a_secret(name: &str) -> bool {
-    let name = name.to_lowercase();
-    let words = [
-        "authorization",
-        "cookie",
-        "api-key",
-        "apikey",
-        "api_key",
-        "token",
-        "secret",
-        "password",
-    ];
-    words.iter().any(|word| name.contains(word))
 }
 
 fn check_headers(headers: &BTreeMap<String, TextOrSecret>, place: &str, report: &mut Report<'_>) {
