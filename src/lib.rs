@@ -47,6 +47,8 @@ pub mod telemetry;
 
 pub mod notify;
 
+pub mod desk;
+
 // Doing: edges and words put to work.
 pub mod journey;
 

@@ -17,7 +17,7 @@ use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::probe::{Cadence, ProbeId};
+use crate::probe::{Cadence, ProbeId, Window};
 
 /// A start that is later than this was missed: the machine slept, its clock was set forward, or it is overloaded.
 pub const MISSED_AFTER: SignedDuration = SignedDuration::from_secs(30);
@@ -58,6 +58,15 @@ pub fn replan(
         (Some(planned), Some(next)) => Some(planned.min(next)),
         (planned, next) => planned.or(next),
     }
+}
+
+/// Whether a window is open at `at`.
+pub fn in_window(window: &Window, at: Timestamp) -> bool {
+    let Ok(before) = at.checked_sub(window.lasts) else {
+        return false;
+    };
+    // The first begin after `at - lasts` belongs to a window that is still open, if it is not yet to come.
+    next_by_cron(&window.pattern, &window.timezone, before).is_some_and(|begin| begin <= at)
 }
 
 /// Starts lie at `phase + n * period` since the epoch.

@@ -176,7 +176,10 @@ fn annotations(message: &Message<'_>) -> Map<String, Value> {
     }
     for fact in &story.facts {
         let name = fact.name.to_lowercase();
-        if matches!(name.as_str(), "where" | "verdict" | "cause" | "do" | "why" | "silence" | "trace") {
+        if matches!(
+            name.as_str(),
+            "where" | "verdict" | "cause" | "do" | "why" | "silence" | "trace"
+        ) {
             annotations.insert(name, fact.text.clone().into());
         }
     }
@@ -192,8 +195,12 @@ fn with_ended(body: &Value, earlier: Option<&Receipt>) -> Value {
         let mut ended = body[0].clone();
         ended["labels"] = before;
         // Now at the latest; the end of the new one lies ahead while it fires.
-        let now = ended["endsAt"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
-        let start = ended["startsAt"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
+        let now = ended["endsAt"]
+            .as_str()
+            .and_then(|at| at.parse::<Timestamp>().ok());
+        let start = ended["startsAt"]
+            .as_str()
+            .and_then(|at| at.parse::<Timestamp>().ok());
         if let (Some(ends_at), Some(start)) = (now, start) {
             ended["endsAt"] = json!(ends_at.checked_sub(AHEAD).unwrap_or(start).max(start));
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::alert::Alert;
 
@@ -23,7 +23,7 @@ pub struct Route {
 }
 
 /// A text, or a list of texts.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum OneOrMany {
     /// One.
@@ -169,7 +169,8 @@ mod tests {
         let mut alert = sample::alert();
         alert.scope.environment.clear();
         let routes: Vec<Route> =
-            serde_json::from_str(r#"[{"match": {"environment": "staging"}, "to": ["x"]}]"#).unwrap();
+            serde_json::from_str(r#"[{"match": {"environment": "staging"}, "to": ["x"]}]"#)
+                .unwrap();
         assert_eq!(channels(&alert, &routes, []).len(), 1);
     }
 }

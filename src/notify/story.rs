@@ -105,7 +105,10 @@ pub(super) fn runbook(alert: &Alert, origin: &Origin) -> Option<String> {
 
 /// The page of an alert.
 pub(super) fn alert_page(alert: &Alert, origin: &Origin) -> Option<String> {
-    page(origin, &format!("/alerts/{}", path_part(&alert.fingerprint.0)))
+    page(
+        origin,
+        &format!("/alerts/{}", path_part(&alert.fingerprint.0)),
+    )
 }
 
 /// Links to the runs that decided, newest first.
@@ -220,8 +223,15 @@ fn facts(news: &News, origin: &Origin, longest: usize) -> Vec<Fact> {
         say("Trace", url.clone(), Some(url));
     }
     for deploy in alert.deploys.iter().take(MOST) {
-        let url = deploy.url.as_deref().and_then(|url| web_address(url, origin));
-        say("Deploy", line(&deployed(deploy, alert.started_at), longest), url);
+        let url = deploy
+            .url
+            .as_deref()
+            .and_then(|url| web_address(url, origin));
+        say(
+            "Deploy",
+            line(&deployed(deploy, alert.started_at), longest),
+            url,
+        );
     }
     say("Labels", line(&labels(alert), longest), None);
     match silence(alert, origin) {
@@ -283,7 +293,8 @@ fn kind(kind: Kind) -> &'static str {
 
 fn lasted(news: &News) -> SignedDuration {
     let end = news.alert.resolved_at.unwrap_or(news.at);
-    end.duration_since(news.alert.started_at).max(SignedDuration::ZERO)
+    end.duration_since(news.alert.started_at)
+        .max(SignedDuration::ZERO)
 }
 
 fn since(news: &News) -> String {

@@ -65,7 +65,11 @@ impl Kind for Webhook {
         if let Address::Secret(secret) = &mut self.url {
             secrets.push(secret);
         }
-        secrets.extend(self.headers.values_mut().filter_map(TextOrSecret::secret_mut));
+        secrets.extend(
+            self.headers
+                .values_mut()
+                .filter_map(TextOrSecret::secret_mut),
+        );
         secrets
     }
 

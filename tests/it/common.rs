@@ -54,6 +54,7 @@ pub(crate) fn probe(environment: &str) -> Probe {
         errors: Vec::new(),
         budget: Budget::default(),
         alerts: Alerts::default(),
+        maintenance: vec![],
         source: PathBuf::from("probes/acme.yaml"),
     }
 }
