@@ -206,7 +206,7 @@ impl Case {
         } else {
             self.rate()
         };
-        let expected = rate.max(4.0 * usual).max(0.05).min(0.9);
+        let expected = rate.max(4.0 * usual).clamp(0.05, 0.9);
         let usual = usual.clamp(1e-4, expected * 0.9);
         if is_bad {
             self.longest_pause = self.longest_pause.max(at - self.last_bad);
