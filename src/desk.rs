@@ -11,9 +11,9 @@ mod drift;
 mod people;
 mod security;
 mod standing;
-mod text;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
