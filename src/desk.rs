@@ -16,7 +16,6 @@ mod tests;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -25,9 +24,8 @@ use crate::alert::{
     Alert, Change, Deploy, Detector, Explanation, Fingerprint, Incident, Observation, Rules, Scope,
     Severity, State, Trouble, What,
 };
-use crate::notify::route::{self, Route};
 use crate::notify::{Event, News};
-use crate::probe::{Alerts, Probe, ProbeId, Window};
+use crate::probe::{Alerts, Cadence, Probe, ProbeId, Window};
 use crate::run::{Run, RunId};
 use crate::schedule;
 
@@ -63,6 +61,7 @@ const RECENT: SignedDuration = SignedDuration::from_mins(30);
 /// What the configuration says about one probe, as far as alerts go.
 #[derive(Debug, Clone)]
 pub struct Ward {
+    pub cadence: Cadence,
     pub alerts: Alerts,
     /// Planned work on the target: runs in it are no evidence, and nobody is told of the probe.
     pub maintenance: Vec<Window>,
@@ -71,6 +70,7 @@ pub struct Ward {
 impl From<&Probe> for Ward {
     fn from(probe: &Probe) -> Self {
         Self {
+            cadence: probe.cadence.clone(),
             alerts: probe.alerts.clone(),
             maintenance: probe.maintenance.clone(),
         }
@@ -82,9 +82,6 @@ impl From<&Probe> for Ward {
 pub struct Plan {
     pub location: String,
     pub probes: BTreeMap<ProbeId, Ward>,
-    pub routes: Vec<Route>,
-    /// Names of all channels: they are told of what no route matches.
-    pub channels: Vec<String>,
 }
 
 /// One alert and what is between it and people. One record of the store.
@@ -147,14 +144,8 @@ pub struct Turn {
     pub changed: BTreeSet<Fingerprint>,
     /// Cases that nobody needs any longer.
     pub forgotten: Vec<Fingerprint>,
-    pub news: Vec<Telling>,
-}
-
-/// News, and the channels that it is for by the routes of now.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Telling {
-    pub news: News,
-    pub channels: BTreeSet<String>,
+    /// What people are to hear, whoever the routes say they are.
+    pub news: Vec<News>,
 }
 
 /// See the module.
@@ -214,15 +205,14 @@ impl Desk {
         self.memory.detector.resume(now);
     }
 
-    /// Takes a finished run; one that was taken before changes nothing. `interval` is the time to the probe's next
-    /// start, as [`Observation`] has it.
-    pub fn observe(&mut self, run: &Run, interval: Duration, now: Timestamp) -> Turn {
+    /// Takes a finished run; one that was taken before, or whose probe is gone, changes nothing.
+    pub fn observe(&mut self, run: &Run, now: Timestamp) -> Turn {
         let mut turn = Turn::default();
-        let seen = Observation::of(
-            run,
-            interval,
-            self.in_maintenance(&run.probe, run.started_at),
-        );
+        let Some(ward) = self.plan.probes.get(&run.probe) else {
+            return turn;
+        };
+        let interval = schedule::interval(&run.probe, &ward.cadence, run.started_at);
+        let seen = Observation::of(run, interval, self.in_maintenance(&run.probe, run.started_at));
         if self.memory.recent.insert(run.id, seen.at).is_some() {
             return turn;
         }
@@ -433,8 +423,7 @@ impl Desk {
             };
             case.note(event, now);
             turn.changed.insert(case.alert.fingerprint.clone());
-            turn.news
-                .push(telling(&self.plan, case, event, String::new(), now));
+            turn.news.push(news(case, event, String::new(), now));
         }
     }
 
@@ -453,18 +442,13 @@ impl Desk {
     }
 }
 
-/// News of a case, with the channels that the routes of now give.
-fn telling(plan: &Plan, case: &Case, event: Event, note: String, now: Timestamp) -> Telling {
-    let all = plan.channels.iter().map(String::as_str);
-    Telling {
-        channels: route::channels(&case.alert, &plan.routes, all),
-        news: News {
-            alert: case.alert.clone(),
-            event,
-            at: now,
-            note,
-            is_test: false,
-        },
+fn news(case: &Case, event: Event, note: String, now: Timestamp) -> News {
+    News {
+        alert: case.alert.clone(),
+        event,
+        at: now,
+        note,
+        is_test: false,
     }
 }
 

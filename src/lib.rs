@@ -49,6 +49,8 @@ pub mod notify;
 
 pub mod desk;
 
+pub mod duty;
+
 // Doing: edges and words put to work.
 pub mod journey;
 

@@ -60,6 +60,18 @@ pub fn replan(
     }
 }
 
+/// From the start after `at` to the one after that; a day where there is none.
+pub fn interval(probe: &ProbeId, cadence: &Cadence, at: Timestamp) -> Duration {
+    if let Cadence::Every(every) = cadence {
+        return *every;
+    }
+    let first = next_start(probe, cadence, at);
+    let second = first.and_then(|first| next_start(probe, cadence, first));
+    let between = first.zip(second).map(|(first, second)| second.duration_since(first));
+    let between = between.and_then(|between| Duration::try_from(between).ok());
+    between.unwrap_or(Duration::from_secs(86_400))
+}
+
 /// Whether a window is open at `at`.
 pub fn in_window(window: &Window, at: Timestamp) -> bool {
     let Ok(before) = at.checked_sub(window.lasts) else {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DEPLOY_BEFORE, Desk, Plan, Turn, telling};
+use super::{DEPLOY_BEFORE, Desk, Plan, Turn, news};
 use crate::alert::{Alert, Deploy, Fingerprint, Scope};
 use crate::notify::Event;
 use crate::notify::route::OneOrMany;
@@ -142,8 +142,7 @@ impl Desk {
         case.acknowledged = Some(acknowledgement);
         let mut turn = Turn::default();
         turn.changed.insert(fingerprint.clone());
-        turn.news
-            .push(telling(&self.plan, case, Event::Acknowledged, note, now));
+        turn.news.push(news(case, Event::Acknowledged, note, now));
         Ok(turn)
     }
 

@@ -3,6 +3,8 @@
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
+use std::time::Duration;
+
 use super::*;
 use crate::alert::Kind;
 use crate::notify::route::OneOrMany;
@@ -26,6 +28,7 @@ fn probe() -> ProbeId {
 
 fn plan(maintenance: Vec<Window>) -> Plan {
     let ward = Ward {
+        cadence: Cadence::Every(Duration::from_secs(300)),
         alerts: Alerts {
             labels: [("team".to_owned(), "identity".to_owned())].into(),
             runbook: Some("https://wiki.example.com/{class}".to_owned()),
@@ -36,8 +39,6 @@ fn plan(maintenance: Vec<Window>) -> Plan {
     Plan {
         location: "here".to_owned(),
         probes: [(probe(), ward)].into(),
-        routes: Vec::new(),
-        channels: vec!["mail".to_owned()],
     }
 }
 
@@ -95,7 +96,7 @@ impl Timeline {
         let run = run(self.runs, minute(at), class, metadata);
         let turn = self
             .desk
-            .observe(&run, Duration::from_secs(300), minute(at));
+            .observe(&run, minute(at));
         events(&turn)
     }
 
@@ -121,7 +122,7 @@ impl Timeline {
 }
 
 fn events(turn: &Turn) -> Vec<Event> {
-    turn.news.iter().map(|telling| telling.news.event).collect()
+    turn.news.iter().map(|news| news.event).collect()
 }
 
 fn run(number: u128, at: Timestamp, class: Option<Class>, metadata: &str) -> Run {
@@ -204,7 +205,7 @@ fn who_takes_it_on_is_not_reminded() {
     };
     let turn = line.desk.acknowledge(&fingerprint, by_ann()).unwrap();
     assert_eq!(events(&turn), [Event::Acknowledged]);
-    assert_eq!(turn.news[0].news.note, "ann has taken it on");
+    assert_eq!(turn.news[0].note, "ann has taken it on");
     assert_eq!(line.tick(60 * 10), []);
     line.conditions.clear();
     assert_eq!(line.tick(60 * 11), [Event::Resolved]);
@@ -328,7 +329,10 @@ fn changed_metadata_is_a_ticket_that_names_what_changed() {
     );
     assert_eq!(alert.severity, Severity::Ticket);
     assert_eq!(line.run(15, None, other), []);
-    assert_eq!(line.tick(60 * 25), [Event::Resolved]);
+    for hour in 1..25 {
+        assert_eq!(line.run(hour * 60, None, other), []);
+    }
+    assert_eq!(line.tick(60 * 24 + 11), [Event::Resolved]);
 }
 
 #[test]
