@@ -18,6 +18,7 @@ mod scalar;
 mod schema;
 mod script;
 mod sections;
+mod watch;
 mod words;
 mod yaml;
 
@@ -28,3 +29,4 @@ pub use schema::{FileKind, schema};
 pub use sections::{
     Keep, Otlp, OtlpProtocol, Store, Telemetry,
 };
+pub use watch::Stamp;
