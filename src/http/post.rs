@@ -56,7 +56,8 @@ impl Http {
     pub fn courier(&self) -> Result<Courier, HttpError> {
         Ok(Courier {
             client: self.client()?,
-            user_agent: self.0.user_agent.clone(),
+            user_agent: HeaderValue::from_str(&self.0.user_agent)
+                .map_err(|_| HttpError::UserAgent)?,
         })
     }
 }
