@@ -16,6 +16,7 @@ pub mod outbox;
 mod pagerduty;
 pub mod route;
 pub mod sample;
+pub mod sender;
 mod slack;
 mod story;
 mod teams;

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use url::Url;
 
 use crate::api::Access;
 use crate::browser;
 use crate::http;
-use crate::notify::Channel;
+use crate::notify::{Channel, Origin};
 use crate::notify::route::{ALERT_LABELS, Route};
 use crate::probe::Probe;
 use crate::secret::{SecretRef, TextOrSecret, names_a_secret};
@@ -39,6 +40,10 @@ pub struct Daemon {
     pub access: Access,
     pub channels: BTreeMap<String, Channel>,
     pub routes: Vec<Route>,
+    /// Where people reach the pages of this daemon.
+    pub public_url: Option<Url>,
+    /// Where a trace is shown: `{trace_id}` stands for its id.
+    pub trace_url: Option<String>,
     /// The file that was named.
     pub source: PathBuf,
     /// Every file that was read; a change of one is a reason to load again.
@@ -61,6 +66,14 @@ pub(super) struct DaemonFile {
     #[serde(deserialize_with = "text")]
     #[schemars(with = "Text<SocketAddr>")]
     listen: SocketAddr,
+    /// Where people reach the pages of this daemon, such as `https://canary.example.com`; notices link to it. Without it they
+    /// name commands instead.
+    #[schemars(with = "String", extend("format" = "web-address"))]
+    public_url: Option<Url>,
+    /// Where a trace is shown, such as `https://grafana.example.com/explore?trace={trace_id}`; the id of the newest run
+    /// that decided stands in place of `{trace_id}`.
+    #[schemars(with = "String", extend("format" = "web-address"))]
+    trace_url: Option<String>,
     /// Probe files, as paths or patterns such as `probes/*.yaml`, relative to this file.
     #[schemars(extend("items" = {"type": "string", "minLength": 1}))]
     pub(super) probes: Vec<String>,
@@ -77,7 +90,8 @@ pub(super) struct DaemonFile {
     /// Where notices can go, by a name of your own.
     #[schemars(extend("propertyNames" = {"format": "name"}))]
     channels: BTreeMap<String, Channel>,
-    /// Who is told of what: every route that matches an alert sends it to its channels.
+    /// Who is told of what: the first route that matches an alert decides, unless it says `continue`. An alert that no route
+    /// matches goes to every channel.
     routes: Vec<Option<Route>>,
 }
 
@@ -87,6 +101,8 @@ impl Default for DaemonFile {
             version: 1,
             location: Name("default".to_owned()),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8420)),
+            public_url: None,
+            trace_url: None,
             probes: Vec::new(),
             store: Store::default(),
             browser: browser::Settings::default(),
@@ -117,6 +133,13 @@ impl DaemonFile {
     pub(super) fn check(&self, layers: &Layers, probes: &[Probe], report: &mut Report<'_>) {
         self.check_channels(layers, report);
         self.check_routes(layers, probes, report);
+        if self.trace_url.as_ref().is_some_and(|url| !url.contains("{trace_id}")) {
+            report.value(
+                layers.place("trace_url"),
+                "there is no place for the trace in this address",
+                "write `{trace_id}` where its id belongs",
+            );
+        }
         if let Some(otlp) = &self.telemetry.otlp {
             let place = layers.below("telemetry", "otlp/headers");
             check_headers(&otlp.headers, &place, report);
@@ -202,8 +225,21 @@ impl DaemonFile {
             access: self.api.access(),
             channels: anchored(self.channels, folder),
             routes: self.routes.into_iter().flatten().collect(),
+            public_url: self.public_url,
+            trace_url: self.trace_url,
             source: PathBuf::new(),
             files: Vec::new(),
+        }
+    }
+}
+
+impl Daemon {
+    /// Where notices come from, and where their links lead.
+    pub fn origin(&self) -> Origin {
+        Origin {
+            location: self.location.clone(),
+            public_url: self.public_url.clone(),
+            trace_url: self.trace_url.clone(),
         }
     }
 }

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Event, Failure, Key, News, Receipt};
 use crate::alert::{Alert, Fingerprint, Severity};
+use crate::store;
 
 /// Wait after the first attempt that failed; it doubles with each.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
@@ -138,6 +139,11 @@ pub struct Job {
     pub earlier: Option<Receipt>,
 }
 
+impl store::Record for Thread {
+    const KIND: store::Kind = store::Kind::Outbox;
+    const VERSION: u16 = 1;
+}
+
 impl Thread {
     fn new(news: &News) -> Self {
         Self {
@@ -215,6 +221,9 @@ pub fn tell(
     let is_open = thread.as_ref().is_some_and(|thread| thread.is_open);
     match (news.event, is_open) {
         (Event::Fired, true) => None,
+        (Event::Updated | Event::Reminder, false) if is_same(thread.as_ref(), news) => {
+            Some(reopen(thread?, news))
+        }
         // Nobody was told of its beginning, as after the loss of a store: this is the beginning.
         (Event::Fired | Event::Updated | Event::Reminder, false) => {
             Some(begin(thread, news, routed))
@@ -279,6 +288,31 @@ fn begin(before: Option<Thread>, news: &News, routed: impl IntoIterator<Item = S
         let line = thread.lines.entry(channel).or_default();
         if line.pending.is_none() {
             line.pending = Some(Pending::new(news.clone(), thread.sequence));
+        }
+    }
+    thread
+}
+
+/// Whether the thread that has ended is about the very alert of the news, which is back.
+fn is_same(thread: Option<&Thread>, news: &News) -> bool {
+    let fired_at = thread.and_then(|thread| thread.alert.fired_at);
+    fired_at.is_some() && fired_at == news.alert.fired_at
+}
+
+/// Who was told of the end hears that it was none; who was not goes on as if nothing had been.
+fn reopen(thread: Thread, news: &News) -> Thread {
+    let mut thread = next(thread, news);
+    thread.is_open = true;
+    for line in thread.lines.values_mut() {
+        if line.may_know() {
+            let may_have_arrived = line.pending.as_ref().is_some_and(|it| it.may_have_arrived);
+            let is_told = line.told.is_some();
+            let event = if is_told { news.event } else { Event::Fired };
+            let news = News { event, ..news.clone() };
+            line.pending = Some(Pending {
+                may_have_arrived,
+                ..Pending::new(news, thread.sequence)
+            });
         }
     }
     thread
@@ -542,8 +576,14 @@ fn back_off(attempts: u32, jitter: f64) -> Duration {
     wait.mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 2.0)
 }
 
-/// What was under way when the process died may have arrived. Channels that are no more are owed nothing.
-pub fn take_up(thread: &mut Thread, is_known: impl Fn(&str) -> bool, now: Timestamp) -> bool {
+/// What was under way when an earlier process died may have arrived; `is_ours` names the channels that this process is
+/// sending to. Channels that are no more are owed nothing. Says whether anything changed.
+pub fn take_up(
+    thread: &mut Thread,
+    is_known: impl Fn(&str) -> bool,
+    is_ours: impl Fn(&str) -> bool,
+    now: Timestamp,
+) -> bool {
     let mut is_changed = false;
     let mut gone = Vec::new();
     for (channel, line) in &mut thread.lines {
@@ -553,7 +593,7 @@ pub fn take_up(thread: &mut Thread, is_known: impl Fn(&str) -> bool, now: Timest
         if !is_known(channel) {
             gone.push((channel.clone(), pending.sequence, pending.news.event));
             line.pending = None;
-        } else if pending.is_under_way {
+        } else if pending.is_under_way && !is_ours(channel) {
             pending.is_under_way = false;
             pending.may_have_arrived = true;
             is_changed = true;
