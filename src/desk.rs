@@ -212,7 +212,11 @@ impl Desk {
             return turn;
         };
         let interval = schedule::interval(&run.probe, &ward.cadence, run.started_at);
-        let seen = Observation::of(run, interval, self.in_maintenance(&run.probe, run.started_at));
+        let seen = Observation::of(
+            run,
+            interval,
+            self.in_maintenance(&run.probe, run.started_at),
+        );
         if self.memory.recent.insert(run.id, seen.at).is_some() {
             return turn;
         }

@@ -14,9 +14,7 @@ use uuid::Uuid;
 
 use crate::alert::{self, Alert, Deploy, Explanation, Fingerprint};
 use crate::clock;
-use crate::desk::{
-    Acknowledgement, Case, Condition, Desk, Memory, Plan, Refused, Silence, Turn,
-};
+use crate::desk::{Acknowledgement, Case, Condition, Desk, Memory, Plan, Refused, Silence, Turn};
 use crate::notify::sender::{self, Outbox};
 use crate::probe::{Probe, ProbeId};
 use crate::run::Run;
@@ -117,7 +115,12 @@ impl Duty {
     }
 
     /// Takes a finished run that is stored already. Gives the time at which a further run would confirm what it saw.
-    pub async fn observe(&self, run: &Run, probe: &Probe, next: Timestamp) -> Result<Option<Timestamp>, Error> {
+    pub async fn observe(
+        &self,
+        run: &Run,
+        probe: &Probe,
+        next: Timestamp,
+    ) -> Result<Option<Timestamp>, Error> {
         let (seen, id) = (run.clone(), probe.id.clone());
         self.turn(move |desk, now| desk.observe(&seen, now)).await?;
         let trouble = self.with(move |desk| desk.trouble(&id)).await;
@@ -127,7 +130,8 @@ impl Duty {
 
     /// Lets time pass; to be called every few seconds with everything that stands.
     pub async fn tick(&self, conditions: Vec<Condition>) -> Result<(), Error> {
-        self.turn(move |desk, now| desk.tick(&conditions, now)).await?;
+        self.turn(move |desk, now| desk.tick(&conditions, now))
+            .await?;
         let before = clock::now() - KEEP_SILENCES;
         let old = self.with(move |desk| desk.drop_silences(before)).await;
         for id in old {
@@ -204,7 +208,8 @@ impl Duty {
     /// One alert.
     pub async fn alert(&self, fingerprint: &Fingerprint) -> Option<Case> {
         let fingerprint = fingerprint.clone();
-        self.with(move |desk| desk.case(&fingerprint).cloned()).await
+        self.with(move |desk| desk.case(&fingerprint).cloned())
+            .await
     }
 
     /// Silences, also those that are over or to come.
@@ -242,7 +247,8 @@ impl Duty {
             };
             let page = self.store.list(query).await?;
             before = page.last().map(|run| run.id);
-            let is_last = page.len() < PAGE || page.last().is_some_and(|run| run.started_at < since);
+            let is_last =
+                page.len() < PAGE || page.last().is_some_and(|run| run.started_at < since);
             runs.extend(page.into_iter().filter(|run| run.started_at >= since));
             if is_last {
                 break;
@@ -257,7 +263,10 @@ impl Duty {
     }
 
     /// One decision, stored and told.
-    async fn turn(&self, decide: impl FnOnce(&mut Desk, Timestamp) -> Turn + Send + 'static) -> Result<(), Error> {
+    async fn turn(
+        &self,
+        decide: impl FnOnce(&mut Desk, Timestamp) -> Turn + Send + 'static,
+    ) -> Result<(), Error> {
         self.person(move |desk, now, _| Ok(decide(desk, now))).await
     }
 
@@ -289,9 +298,13 @@ impl Duty {
     }
 
     /// Off the runtime: a desk with many probes is large.
-    async fn with<T: Send + 'static>(&self, work: impl FnOnce(&mut Desk) -> T + Send + 'static) -> T {
+    async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Desk) -> T + Send + 'static,
+    ) -> T {
         let desk = Arc::clone(&self.desk);
-        let done = spawn_blocking(move || work(&mut desk.lock().unwrap_or_else(PoisonError::into_inner)));
+        let done =
+            spawn_blocking(move || work(&mut desk.lock().unwrap_or_else(PoisonError::into_inner)));
         match done.await {
             Ok(value) => value,
             Err(error) => std::panic::resume_unwind(error.into_panic()),

@@ -67,7 +67,9 @@ pub fn interval(probe: &ProbeId, cadence: &Cadence, at: Timestamp) -> Duration {
     }
     let first = next_start(probe, cadence, at);
     let second = first.and_then(|first| next_start(probe, cadence, first));
-    let between = first.zip(second).map(|(first, second)| second.duration_since(first));
+    let between = first
+        .zip(second)
+        .map(|(first, second)| second.duration_since(first));
     let between = between.and_then(|between| Duration::try_from(between).ok());
     between.unwrap_or(Duration::from_secs(86_400))
 }

@@ -308,7 +308,10 @@ fn reopen(thread: Thread, news: &News) -> Thread {
             let may_have_arrived = line.pending.as_ref().is_some_and(|it| it.may_have_arrived);
             let is_told = line.told.is_some();
             let event = if is_told { news.event } else { Event::Fired };
-            let news = News { event, ..news.clone() };
+            let news = News {
+                event,
+                ..news.clone()
+            };
             line.pending = Some(Pending {
                 may_have_arrived,
                 ..Pending::new(news, thread.sequence)
