@@ -26,7 +26,5 @@ pub use daemon::{Daemon, default_store_path};
 pub use fault::{Fault, Faults};
 pub use read::{default_file, load};
 pub use schema::{FileKind, schema};
-pub use sections::{
-    Keep, Otlp, OtlpProtocol, Store, Telemetry,
-};
+pub use sections::{Keep, Otlp, OtlpProtocol, Store, Telemetry};
 pub use watch::Stamp;

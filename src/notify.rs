@@ -208,7 +208,7 @@ pub struct Fault {
     pub help: &'static str,
 }
 
-/// What a channel composes from.
+/// What a channel composes from: news that were cleaned.
 #[derive(Debug, Clone, Copy)]
 struct Message<'a> {
     news: &'a News,
@@ -333,8 +333,9 @@ impl Channel {
     /// The notice of this channel. `first` is the sequence of the first notice of the alert that the channel got, absent
     /// when this is it.
     pub fn compose(&self, news: &News, key: &Key, first: Option<u32>, origin: &Origin) -> Notice {
+        let news = story::clean(news, origin);
         let message = Message {
-            news,
+            news: &news,
             key,
             first: first.unwrap_or(key.sequence),
             origin,

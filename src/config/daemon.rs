@@ -12,8 +12,8 @@ use url::Url;
 use crate::api::Access;
 use crate::browser;
 use crate::http;
-use crate::notify::{Channel, Origin};
 use crate::notify::route::{ALERT_LABELS, Route};
+use crate::notify::{Channel, Origin};
 use crate::probe::Probe;
 use crate::secret::{SecretRef, TextOrSecret, names_a_secret};
 
@@ -133,7 +133,11 @@ impl DaemonFile {
     pub(super) fn check(&self, layers: &Layers, probes: &[Probe], report: &mut Report<'_>) {
         self.check_channels(layers, report);
         self.check_routes(layers, probes, report);
-        if self.trace_url.as_ref().is_some_and(|url| !url.contains("{trace_id}")) {
+        if self
+            .trace_url
+            .as_ref()
+            .is_some_and(|url| !url.contains("{trace_id}"))
+        {
             report.value(
                 layers.place("trace_url"),
                 "there is no place for the trace in this address",

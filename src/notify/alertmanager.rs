@@ -18,7 +18,7 @@ use url::Url;
 use super::story::{self, Story};
 use super::webhook::header_faults;
 use super::wire::{self, Call, Secrets};
-use super::{Edge, Event, Failure, Fault, Kind, Message, Notice, Payload, Receipt};
+use super::{Edge, Event, Failure, Fault, Kind, Message, Notice, Payload, Receipt, limit};
 use crate::alert::{Alert, Kind as AlertKind};
 use crate::secret::{SecretRef, TextOrSecret};
 
@@ -127,7 +127,7 @@ fn labels(message: &Message<'_>) -> Map<String, Value> {
     let alert = &message.news.alert;
     let mut labels = Map::new();
     for (name, value) in &alert.labels {
-        labels.insert(label_name(name), story::line(value, TEXT).into());
+        labels.insert(label_name(name), limit::units(value, TEXT).into());
     }
     for (name, value) in only_names(alert) {
         labels.insert(name.to_owned(), value.into());
@@ -176,7 +176,10 @@ fn annotations(message: &Message<'_>) -> Map<String, Value> {
     }
     for fact in &story.facts {
         let name = fact.name.to_lowercase();
-        if matches!(name.as_str(), "where" | "verdict" | "cause" | "do" | "why" | "silence" | "trace") {
+        if matches!(
+            name.as_str(),
+            "where" | "verdict" | "cause" | "do" | "why" | "silence" | "trace"
+        ) {
             annotations.insert(name, fact.text.clone().into());
         }
     }
@@ -192,8 +195,12 @@ fn with_ended(body: &Value, earlier: Option<&Receipt>) -> Value {
         let mut ended = body[0].clone();
         ended["labels"] = before;
         // Now at the latest; the end of the new one lies ahead while it fires.
-        let now = ended["endsAt"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
-        let start = ended["startsAt"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
+        let now = ended["endsAt"]
+            .as_str()
+            .and_then(|at| at.parse::<Timestamp>().ok());
+        let start = ended["startsAt"]
+            .as_str()
+            .and_then(|at| at.parse::<Timestamp>().ok());
         if let (Some(ends_at), Some(start)) = (now, start) {
             ended["endsAt"] = json!(ends_at.checked_sub(AHEAD).unwrap_or(start).max(start));
         }

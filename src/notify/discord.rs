@@ -144,7 +144,10 @@ fn size(body: &Value) -> usize {
 
 /// Characters that mean something in Discord's Markdown.
 fn escape(c: char, out: &mut String) {
-    if matches!(c, '\\' | '*' | '_' | '~' | '`' | '|' | '>' | '[' | ']' | '<' | '#' | '@') {
+    if matches!(
+        c,
+        '\\' | '*' | '_' | '~' | '`' | '|' | '>' | '[' | ']' | '<' | '#' | '@'
+    ) {
         out.push('\\');
     }
     out.push(c);

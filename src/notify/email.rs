@@ -21,9 +21,7 @@ use url::{Host, Url};
 
 use super::story::{Story, Tone};
 use super::wire::Secrets;
-use super::{
-    Edge, Event, Failure, Fault, Key, Kind, Message, Notice, Payload, Receipt, limit,
-};
+use super::{Edge, Event, Failure, Fault, Key, Kind, Message, Notice, Payload, Receipt, limit};
 use crate::secret::SecretRef;
 
 /// A server that has not taken the mail by then has not taken it.
@@ -111,7 +109,10 @@ impl Kind for Email {
             let sent = timeout(LIMIT, self.send(mail, &notice.key, edge)).await;
             sent.unwrap_or_else(|_| {
                 Err(Failure::Retry {
-                    why: format!("the mail server has not taken it within {} s", LIMIT.as_secs()),
+                    why: format!(
+                        "the mail server has not taken it within {} s",
+                        LIMIT.as_secs()
+                    ),
                     after: None,
                     may_have_arrived: true,
                 })
@@ -202,11 +203,8 @@ impl Email {
     }
 
     fn addresses(&self) -> Result<(Address, Vec<Address>), Failure> {
-        let to: Result<Vec<Address>, Failure> = self
-            .to
-            .iter()
-            .map(|to| Ok(mailbox(to)?.email))
-            .collect();
+        let to: Result<Vec<Address>, Failure> =
+            self.to.iter().map(|to| Ok(mailbox(to)?.email)).collect();
         Ok((mailbox(&self.from)?.email, to?))
     }
 
@@ -309,9 +307,14 @@ async fn parameters(host: &str, edge: &Edge) -> Result<TlsParameters, Failure> {
     let mut builder = TlsParameters::builder(host.to_owned());
     if let Some(path) = &edge.ca_file {
         let unreadable = |error: &dyn std::fmt::Display| {
-            Failure::retry(format!("cannot read certificates from {}: {error}", path.display()))
+            Failure::retry(format!(
+                "cannot read certificates from {}: {error}",
+                path.display()
+            ))
         };
-        let pem = tokio::fs::read(path).await.map_err(|error| unreadable(&error))?;
+        let pem = tokio::fs::read(path)
+            .await
+            .map_err(|error| unreadable(&error))?;
         let certificates = Certificate::from_pem(&pem).map_err(|error| unreadable(&error))?;
         builder = builder.add_root_certificate(certificates);
     }

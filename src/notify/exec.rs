@@ -24,7 +24,9 @@ const LIMIT: Duration = Duration::from_secs(30);
 const PRINTED_LIMIT_BYTES: u64 = 4096;
 
 /// Variables of the daemon that the program gets; others may hold secrets.
-const VARIABLES: [&str; 8] = ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "SHELL"];
+const VARIABLES: [&str; 8] = [
+    "PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "SHELL",
+];
 
 /// A program on this machine, which gets the alert as JSON on its standard input.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]

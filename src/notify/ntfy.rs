@@ -40,7 +40,11 @@ fn server() -> Url {
 
 impl Kind for Ntfy {
     fn secrets(&mut self) -> Vec<&mut SecretRef> {
-        self.topic.secret_mut().into_iter().chain(&mut self.token).collect()
+        self.topic
+            .secret_mut()
+            .into_iter()
+            .chain(&mut self.token)
+            .collect()
     }
 
     fn compose(&self, message: &Message<'_>) -> Payload {

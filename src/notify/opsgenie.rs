@@ -91,7 +91,8 @@ fn compose(message: &Message<'_>) -> Value {
         return json!({"user": "authcanary", "source": source, "note": limit::units(&note, NOTE)});
     }
     let alert = &news.alert;
-    let label = |(name, value): (&String, &String)| story::line(&format!("{name}:{value}"), TAGS.1);
+    let label =
+        |(name, value): (&String, &String)| limit::units(&format!("{name}:{value}"), TAGS.1);
     let tags = [alert.kind.as_str().to_owned(), "authcanary".to_owned()];
     let tags: Vec<String> = tags
         .into_iter()
@@ -131,7 +132,7 @@ fn details(message: &Message<'_>) -> Map<String, Value> {
         pairs.push((link.name.to_lowercase(), link.url));
     }
     for (name, value) in &alert.labels {
-        pairs.push((story::line(name, 100), story::line(value, 500)));
+        pairs.push((limit::units(name, 100), limit::units(value, 500)));
     }
     let mut room = DETAILS;
     let mut details = Map::new();

@@ -259,11 +259,7 @@ fn next(mut thread: Thread, news: &News) -> Thread {
     thread
 }
 
-fn begin(
-    before: Option<Thread>,
-    news: &News,
-    routed: impl IntoIterator<Item = String>,
-) -> Thread {
+fn begin(before: Option<Thread>, news: &News, routed: impl IntoIterator<Item = String>) -> Thread {
     let news = News {
         event: Event::Fired,
         ..news.clone()
@@ -272,7 +268,10 @@ fn begin(
     if let Some(before) = before {
         thread.history = before.history;
         // Who still waits for the end of the one before believes that it goes on, and is told of this one instead.
-        let waiting = before.lines.into_iter().filter(|(_, line)| line.pending.is_some());
+        let waiting = before
+            .lines
+            .into_iter()
+            .filter(|(_, line)| line.pending.is_some());
         for (channel, _) in waiting {
             let pending = Pending {
                 may_have_arrived: true,
@@ -309,7 +308,10 @@ fn reopen(thread: Thread, news: &News) -> Thread {
             let may_have_arrived = line.pending.as_ref().is_some_and(|it| it.may_have_arrived);
             let is_told = line.told.is_some();
             let event = if is_told { news.event } else { Event::Fired };
-            let news = News { event, ..news.clone() };
+            let news = News {
+                event,
+                ..news.clone()
+            };
             line.pending = Some(Pending {
                 may_have_arrived,
                 ..Pending::new(news, thread.sequence)
@@ -327,7 +329,10 @@ fn go_on(line: &mut Line, news: &News, sequence: u32) {
             return;
         }
         let event = if is_told { news.event } else { Event::Fired };
-        let news = News { event, ..news.clone() };
+        let news = News {
+            event,
+            ..news.clone()
+        };
         line.pending = Some(Pending::new(news, sequence));
         return;
     };
@@ -340,20 +345,30 @@ fn go_on(line: &mut Line, news: &News, sequence: u32) {
     };
     // The louder of both: a page stays a page.
     let is_louder = loudness(news.event) > loudness(pending.news.event);
-    let event = if is_louder { news.event } else { pending.news.event };
+    let event = if is_louder {
+        news.event
+    } else {
+        pending.news.event
+    };
     // What may have gone out keeps its name; what has not may take the newer one.
     if pending.news.event != Event::Fired && pending.attempts == 0 {
         pending.sequence = sequence;
     }
     pending.revision += 1;
-    pending.news = News { event, ..news.clone() };
+    pending.news = News {
+        event,
+        ..news.clone()
+    };
 }
 
 fn end(thread: &mut Thread, news: &News) {
     let mut never_sent = Vec::new();
     for (channel, line) in &mut thread.lines {
         if line.may_know() {
-            let since = line.pending.as_ref().map_or(news.at, |pending| pending.since);
+            let since = line
+                .pending
+                .as_ref()
+                .map_or(news.at, |pending| pending.since);
             line.pending = Some(Pending {
                 since,
                 ..Pending::new(news.clone(), thread.sequence)

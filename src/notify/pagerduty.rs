@@ -117,7 +117,7 @@ fn compose(message: &Message<'_>) -> Value {
 /// The incident keeps this line to its end, so it does not say how the alert came about.
 fn summary(story: &Story, alert: &crate::alert::Alert, is_test: bool) -> String {
     let test = if is_test { "[TEST] " } else { "" };
-    match story::line(&alert.summary, SUMMARY).as_str() {
+    match limit::units(&alert.summary, SUMMARY).as_str() {
         "" => story.title.clone(),
         summary => format!("{test}{summary}"),
     }

@@ -169,7 +169,8 @@ mod tests {
         let mut alert = sample::alert();
         alert.scope.environment.clear();
         let routes: Vec<Route> =
-            serde_json::from_str(r#"[{"match": {"environment": "staging"}, "to": ["x"]}]"#).unwrap();
+            serde_json::from_str(r#"[{"match": {"environment": "staging"}, "to": ["x"]}]"#)
+                .unwrap();
         assert_eq!(channels(&alert, &routes, []).len(), 1);
     }
 }

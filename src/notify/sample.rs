@@ -13,7 +13,11 @@ use crate::taxonomy::{Class, Stage};
 pub fn alert() -> Alert {
     let started_at = Timestamp::from_second(1_780_315_200).expect("a time within range");
     let later = |minutes| started_at + SignedDuration::from_mins(minutes);
-    let run = |last: u128| RunId(Uuid::from_u128(0x019e_8340_1000_7000_8000_0000_0000_0000 + last));
+    let run = |last: u128| {
+        RunId(Uuid::from_u128(
+            0x019e_8340_1000_7000_8000_0000_0000_0000 + last,
+        ))
+    };
     let class = Class::ClientSecretExpired;
     Alert {
         fingerprint: Fingerprint("4f2c91d07a3be658".to_owned()),

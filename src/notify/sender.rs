@@ -130,7 +130,10 @@ impl Outbox {
     }
 
     async fn send(&self, command: Command) -> Result<(), Error> {
-        self.commands.send(command).await.map_err(|_| Error::Stopped)
+        self.commands
+            .send(command)
+            .await
+            .map_err(|_| Error::Stopped)
     }
 }
 
@@ -167,7 +170,10 @@ impl Worker {
             Command::Configure(settings) => {
                 self.settings = Arc::new(*settings);
                 if let Err(error) = self.take_up().await {
-                    tracing::error!(error = &error as &dyn std::error::Error, "cannot store what is no longer sent");
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "cannot store what is no longer sent"
+                    );
                 }
             }
             Command::Threads(answer) => {
@@ -203,7 +209,11 @@ impl Worker {
         if now < self.not_before {
             return;
         }
-        let jobs = outbox::due(self.threads.values(), |channel| self.busy.contains(channel), now);
+        let jobs = outbox::due(
+            self.threads.values(),
+            |channel| self.busy.contains(channel),
+            now,
+        );
         let mut batch = Batch::new();
         for job in &jobs {
             if let Some(thread) = self.threads.get_mut(&job.key.fingerprint) {
@@ -215,7 +225,10 @@ impl Worker {
         if !batch.is_empty()
             && let Err(error) = self.store.commit(batch).await
         {
-            tracing::error!(error = &error as &dyn std::error::Error, "notices wait: the store cannot write");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "notices wait: the store cannot write"
+            );
             self.not_before = now + STORE_WAIT;
             return;
         }
@@ -260,7 +273,10 @@ impl Worker {
         }
         if let Err(error) = stored {
             // After a restart it goes out once more, under the same key.
-            tracing::error!(error = &error as &dyn std::error::Error, "cannot store what came of a notice");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "cannot store what came of a notice"
+            );
         }
     }
 
@@ -270,7 +286,8 @@ impl Worker {
         let mut jobs: Vec<Job> = Vec::new();
         for thread in self.threads.values() {
             for (channel, every) in self.repeating() {
-                let is_free = !self.busy.contains(channel) && jobs.iter().all(|job| job.channel != *channel);
+                let is_free =
+                    !self.busy.contains(channel) && jobs.iter().all(|job| job.channel != *channel);
                 if is_free
                     && self.repeat_at(thread, channel, every) <= now
                     && let Some(job) = outbox::repetition(thread, channel, now)
@@ -354,7 +371,9 @@ async fn send(job: &Job, settings: &Settings) -> Sent {
         return Err(Failure::refused("the channel is no longer configured"));
     };
     let notice = channel.compose(&job.news, &job.key, job.first, &settings.origin);
-    channel.deliver(&notice, job.earlier.as_ref(), &settings.edge).await
+    channel
+        .deliver(&notice, job.earlier.as_ref(), &settings.edge)
+        .await
 }
 
 fn log(job: &Job, outcome: Outcome, sent: &Sent) {

@@ -61,7 +61,9 @@ impl Kind for Slack {
                 "a token without a channel to post to",
                 "add `channel`, the id from the channel's details in Slack",
             ),
-            (None, Some(_), None) => fault("a channel without a token", "add `token`, that of a bot"),
+            (None, Some(_), None) => {
+                fault("a channel without a token", "add `token`, that of a bot")
+            }
             (None, None, None) => fault(
                 "neither a bot nor a webhook",
                 "give `token` and `channel`, or `url`",
@@ -95,7 +97,9 @@ impl Kind for Slack {
                 return Ok(wire::receipt(&answer, &secrets, None));
             }
             let (Some(token), Some(channel)) = (&self.token, &self.channel) else {
-                return Err(Failure::refused("neither a bot nor a webhook is configured"));
+                return Err(Failure::refused(
+                    "neither a bot nor a webhook is configured",
+                ));
             };
             let token = secrets.get(token).await?;
             let bot = Bot {
@@ -183,12 +187,27 @@ impl Bot<'_> {
         };
         match (value["ok"].as_bool(), value["error"].as_str()) {
             (Some(true), _) => Ok(Ok((value, said))),
-            (_, Some("message_not_found" | "cant_update_message" | "edit_window_closed"
-                | "thread_not_found")) => Ok(Err(said)),
-            (_, Some("ratelimited" | "rate_limited" | "internal_error" | "fatal_error"
-                | "service_unavailable" | "request_timeout" | "team_added_to_org")) => {
-                Err(Failure::retry(said))
-            }
+            (
+                _,
+                Some(
+                    "message_not_found"
+                    | "cant_update_message"
+                    | "edit_window_closed"
+                    | "thread_not_found",
+                ),
+            ) => Ok(Err(said)),
+            (
+                _,
+                Some(
+                    "ratelimited"
+                    | "rate_limited"
+                    | "internal_error"
+                    | "fatal_error"
+                    | "service_unavailable"
+                    | "request_timeout"
+                    | "team_added_to_org",
+                ),
+            ) => Err(Failure::retry(said)),
             (Some(false), _) => Err(Failure::refused(said)),
             // Whatever this is, it is not Slack's answer.
             (None, _) => Err(Failure::Retry {
@@ -234,7 +253,11 @@ fn line(fact: &Fact) -> String {
     match &fact.url {
         Some(url) if url.len() <= URL / 2 => {
             let url: String = limit::escaped(url, URL, escape);
-            let label = if fact.text == *fact.url.as_deref().unwrap_or_default() { "open" } else { &text };
+            let label = if fact.text == *fact.url.as_deref().unwrap_or_default() {
+                "open"
+            } else {
+                &text
+            };
             format!("*{}:* <{url}|{label}>\n", fact.name)
         }
         _ => format!("*{}:* {text}\n", fact.name),

@@ -22,9 +22,6 @@ use crate::secret::{Secret, SecretRef, TextOrSecret, names_a_secret};
 /// Intermediaries have to pass on events up to this size (CloudEvents 1.0, size limits).
 const LIMIT_BYTES: usize = 64 * 1024;
 
-/// Names in a list and runs of an alert; an alert of hundreds of probes keeps the first ones.
-const MOST: usize = 200;
-
 /// Headers that make the signature and the event what they are.
 const OWN_HEADERS: [&str; 6] = [
     "content-type",
@@ -65,7 +62,11 @@ impl Kind for Webhook {
         if let Address::Secret(secret) = &mut self.url {
             secrets.push(secret);
         }
-        secrets.extend(self.headers.values_mut().filter_map(TextOrSecret::secret_mut));
+        secrets.extend(
+            self.headers
+                .values_mut()
+                .filter_map(TextOrSecret::secret_mut),
+        );
         secrets
     }
 
@@ -148,7 +149,6 @@ fn event_of(message: &Message<'_>, longest: usize) -> Value {
         |url| url.as_str().to_owned(),
     );
     let story = story::Story::of(message, longest);
-    let most = MOST.min(longest);
     json!({
         "specversion": "1.0",
         "id": key.to_string(),
@@ -162,8 +162,8 @@ fn event_of(message: &Message<'_>, longest: usize) -> Value {
             "test": news.is_test,
             "location": origin.location,
             "title": story.title,
-            "note": story::line(&news.note, longest),
-            "alert": clean(&news.alert, longest, most),
+            "note": limit::units(&news.note, longest),
+            "alert": shortened(&news.alert, longest, longest / 10),
             "links": {
                 "alert": story::alert_page(&news.alert, origin),
                 "runbook": story::runbook(&news.alert, origin),
@@ -175,39 +175,30 @@ fn event_of(message: &Message<'_>, longest: usize) -> Value {
     })
 }
 
-/// The alert with every free text redacted once more and cut, and no list longer than `most`.
-fn clean(alert: &Alert, longest: usize, most: usize) -> Alert {
-    let line = |text: &String| story::line(text, longest);
+/// The alert with no text longer than `longest`, and no list longer than `most`.
+fn shortened(alert: &Alert, longest: usize, most: usize) -> Alert {
     let mut alert = alert.clone();
-    alert.summary = line(&alert.summary);
-    alert.reason = line(&alert.reason);
+    let cut = |text: &mut String| *text = limit::units(text, longest);
+    cut(&mut alert.summary);
+    cut(&mut alert.reason);
     if let Some(verdict) = &mut alert.verdict {
-        verdict.detail = line(&verdict.detail);
+        cut(&mut verdict.detail);
     }
-    alert.deploys.truncate(most);
     for deploy in &mut alert.deploys {
-        deploy.id = line(&deploy.id);
-        deploy.note = line(&deploy.note);
-        deploy.by = line(&deploy.by);
-        deploy.url = deploy.url.as_deref().and_then(story::outside);
+        for text in [&mut deploy.id, &mut deploy.note, &mut deploy.by] {
+            cut(text);
+        }
     }
-    alert.runbook_url = alert.runbook_url.as_deref().and_then(story::outside);
-    alert.evidence.truncate(most);
-    alert.runs.truncate(most);
+    alert.labels.values_mut().for_each(cut);
     for names in [
         &mut alert.scope.provider,
         &mut alert.scope.environment,
         &mut alert.scope.location,
+        &mut alert.evidence,
     ] {
         names.truncate(most);
     }
     alert.scope.probe.truncate(most);
-    alert.labels = alert
-        .labels
-        .iter()
-        .take(most)
-        .map(|(name, value)| (line(name), line(value)))
-        .collect();
     alert
 }
 
