@@ -169,7 +169,7 @@ fn annotations(message: &Message<'_>) -> Map<String, Value> {
     let Message { news, origin, .. } = message;
     let story = Story::of(message, TEXT);
     let mut annotations = Map::new();
-    annotations.insert("summary".to_owned(), story.title.clone().into());
+    annotations.insert("summary".to_owned(), story.summary.clone().into());
     annotations.insert("description".to_owned(), story.plain().trim_end().into());
     if let Some(runbook) = story::runbook(&news.alert, origin) {
         annotations.insert("runbook_url".to_owned(), runbook.into());

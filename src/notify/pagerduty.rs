@@ -93,7 +93,7 @@ fn compose(message: &Message<'_>) -> Value {
     }
     details.insert("Key".to_owned(), key.to_string().into());
     body["payload"] = json!({
-        "summary": limit::units(&summary(&story, alert, news.is_test), SUMMARY),
+        "summary": limit::units(&story.summary, SUMMARY),
         "severity": match alert.severity {
             Severity::Page => "critical",
             Severity::Ticket => "warning",
@@ -112,13 +112,4 @@ fn compose(message: &Message<'_>) -> Value {
     body["client"] = "authcanary".into();
     body["client_url"] = story::alert_page(alert, origin).into();
     body
-}
-
-/// The incident keeps this line to its end, so it does not say how the alert came about.
-fn summary(story: &Story, alert: &crate::alert::Alert, is_test: bool) -> String {
-    let test = if is_test { "[TEST] " } else { "" };
-    match limit::units(&alert.summary, SUMMARY).as_str() {
-        "" => story.title.clone(),
-        summary => format!("{test}{summary}"),
-    }
 }

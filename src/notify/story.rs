@@ -44,6 +44,8 @@ const READ_BYTES: usize = 16 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Story {
     pub(super) title: String,
+    /// What is wrong, without what happened to the alert: for vendors that say that themselves.
+    pub(super) summary: String,
     pub(super) tone: Tone,
     pub(super) facts: Vec<Fact>,
     /// The links among the facts that a person follows first, under the words of a button.
@@ -94,6 +96,7 @@ impl Story {
         let Message { news, origin, .. } = message;
         Self {
             title: title(news, longest.min(300)),
+            summary: summary(news, longest),
             tone: tone(news),
             facts: facts(news, origin, longest),
             links: links(&news.alert, origin),
@@ -253,6 +256,11 @@ fn title(news: &News, longest: usize) -> String {
     };
     let test = if news.is_test { "[TEST] " } else { "" };
     limit::units(&format!("{test}{what}: {}", alert.summary), longest)
+}
+
+fn summary(news: &News, longest: usize) -> String {
+    let test = if news.is_test { "[TEST] " } else { "" };
+    limit::units(&format!("{test}{}", news.alert.summary), longest)
 }
 
 fn tone(news: &News) -> Tone {
