@@ -25,6 +25,8 @@ pub mod signin;
 pub mod provider;
 pub mod verdict;
 
+pub mod bundle;
+
 pub mod alert;
 
 pub mod schedule;

@@ -228,6 +228,9 @@ impl Tab {
         let mut hops = self.session().board.read(|watch| watch.hops.clone());
         for hop in &mut hops {
             hop.url = redactor.url(&hop.url);
+            for (name, value) in &mut hop.response_headers {
+                *value = redactor.header(name, value);
+            }
         }
         hops
     }

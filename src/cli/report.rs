@@ -37,6 +37,9 @@ pub(crate) fn pretty(run: &Run) -> String {
             verdict.class.meaning()
         );
         let _ = writeln!(text, "  seen      {}", verdict.detail);
+        if let Some(rule) = &verdict.rule {
+            let _ = writeln!(text, "  rule      {rule}");
+        }
         let _ = writeln!(text, "  whose     {}", verdict.cause);
         let _ = writeln!(
             text,
