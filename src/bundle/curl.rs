@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::{HIDDEN, Sent, exact, exchanges, failing};
 use crate::run::{Exchange, Run};
+use crate::taxonomy::Stage;
 
 /// Parameters with which the time of a sign-in ends: the one of the run is spent.
 const SPENT: &[&str] = &["CODE", "CODE_VERIFIER"];
@@ -19,9 +20,11 @@ pub fn script(run: &Run) -> String {
         wanted = exchanges(run);
     }
     let mut variables = Variables::default();
+    let follows = follows(run);
     let commands: Vec<String> = wanted
         .iter()
-        .map(|sent| described(*sent, &mut variables))
+        .enumerate()
+        .map(|(index, sent)| described(*sent, follows && index == 0, &mut variables))
         .collect();
     let mut script = format!(
         "# {} run {}, started {}\n",
@@ -46,6 +49,15 @@ pub fn script(run: &Run) -> String {
         script.push_str(&command);
     }
     script
+}
+
+/// Pages are reached by redirects from the authorization request. Not where the way led back to the application: that is
+/// left alone.
+fn follows(run: &Run) -> bool {
+    let stage = run.verdict.as_ref().map(|verdict| verdict.stage);
+    stage.is_some_and(|stage| {
+        stage.is_in_browser() && !matches!(stage, Stage::Callback | Stage::Logout)
+    })
 }
 
 /// What has to be set before the commands run: names in order, each once.
@@ -103,37 +115,44 @@ fn client_id(run: &Run) -> Option<String> {
     Some(found.1.into_owned())
 }
 
-fn described(sent: Sent<'_>, variables: &mut Variables) -> String {
+fn described(sent: Sent<'_>, follows: bool, variables: &mut Variables) -> String {
     let mut text = format!(
         "# {} {} {}: {}\n",
         exact(sent.at()),
         sent.method(),
-        sent.url().split(['?', '#']).next().unwrap_or_default(),
+        place(sent.url()),
         sent.outcome().replace(['\n', '\r'], " ")
     );
-    let command = match sent {
+    let mut parts = match sent {
         Sent::ByProbe(exchange) => by_probe(exchange, variables),
-        Sent::ByBrowser { hop, .. } if hop.method != "GET" => {
-            text.push_str(
-                "# the browser sent a form, which is not kept: go there by the pages before it\n",
-            );
+        Sent::ByBrowser { hop, .. } if hop.method != "GET" || place(&hop.url).contains(HIDDEN) => {
+            text.push_str("# only the browser gets there, by the pages before it\n");
             return text;
         }
         Sent::ByBrowser { hop, .. } => vec![url(&hop.url, variables)],
     };
+    if follows {
+        text.push_str("# followed to the page that it leads to\n");
+        parts.insert(0, "--location --cookie ''".to_owned());
+    }
     if let Sent::ByProbe(exchange) = sent {
         if exchange.request_headers.is_empty() {
             text.push_str("# headers and body are not kept of this run\n");
         }
-        if command.iter().any(|part| part.starts_with("--user")) {
+        if parts.iter().any(|part| part.starts_with("--user")) {
             text.push_str(
                 "# id and secret are percent-encoded first where they hold more than letters, digits and -._~\n",
             );
         }
     }
     let options = "curl --include --silent --show-error --globoff --max-time 60";
-    let _ = writeln!(text, "{options} \\\n  {}", command.join(" \\\n  "));
+    let _ = writeln!(text, "{options} \\\n  {}", parts.join(" \\\n  "));
     text
+}
+
+/// An address without its query and fragment.
+fn place(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or_default()
 }
 
 fn by_probe(exchange: &Exchange, variables: &mut Variables) -> Vec<String> {
