@@ -10,6 +10,10 @@ use crate::taxonomy::Stage;
 /// Parameters with which the time of a sign-in ends: the one of the run is spent.
 const SPENT: &[&str] = &["CODE", "CODE_VERIFIER"];
 
+/// Writes an option as a line of a configuration of curl.
+const OPTION: &str = r#"option() { printf '%s = "%s"\n' "$1" "$(printf %s "$2" | sed 's/[\\"]/\\&/g')"; }
+"#;
+
 /// Parameters that may be anything when one asks again.
 const FREE: &[&str] = &["STATE", "NONCE"];
 
@@ -44,6 +48,12 @@ pub fn script(run: &Run) -> String {
         return script;
     }
     script.push_str(&variables.declared(run));
+    if commands
+        .iter()
+        .any(|command| command.contains("\n  option "))
+    {
+        script.push_str(OPTION);
+    }
     for command in commands {
         script.push('\n');
         script.push_str(&command);
@@ -123,7 +133,7 @@ fn described(sent: Sent<'_>, follows: bool, variables: &mut Variables) -> String
         place(sent.url()),
         sent.outcome().replace(['\n', '\r'], " ")
     );
-    let mut parts = match sent {
+    let mut options = match sent {
         Sent::ByProbe(exchange) => by_probe(exchange, variables),
         Sent::ByBrowser { hop, .. } if hop.method != "GET" || place(&hop.url).contains(HIDDEN) => {
             text.push_str("# only the browser gets there, by the pages before it\n");
@@ -133,21 +143,76 @@ fn described(sent: Sent<'_>, follows: bool, variables: &mut Variables) -> String
     };
     if follows {
         text.push_str("# followed to the page that it leads to\n");
-        parts.insert(0, "--location --cookie ''".to_owned());
+        options.extend([Given::flag("location"), Given::known("cookie", "")]);
     }
     if let Sent::ByProbe(exchange) = sent {
         if exchange.request_headers.is_empty() {
             text.push_str("# headers and body are not kept of this run\n");
         }
-        if parts.iter().any(|part| part.starts_with("--user")) {
+        if options.iter().any(|option| option.name == "user") {
             text.push_str(
                 "# id and secret are percent-encoded first where they hold more than letters, digits and -._~\n",
             );
         }
     }
-    let options = "curl --include --silent --show-error --globoff --max-time 60";
-    let _ = writeln!(text, "{options} \\\n  {}", parts.join(" \\\n  "));
+    text.push_str(&command(&options));
     text
+}
+
+/// Secrets go in by standard input: the list of processes shows arguments.
+fn command(options: &[Given]) -> String {
+    let (hidden, known): (Vec<&Given>, Vec<&Given>) =
+        options.iter().partition(|option| option.is_secret);
+    let mut curl = String::new();
+    if !hidden.is_empty() {
+        curl.push_str("{\n");
+        for Given { name, word, .. } in &hidden {
+            let _ = writeln!(curl, "  option {name} {word}");
+        }
+        curl.push_str("} | ");
+    }
+    curl.push_str("curl --include --silent --show-error --globoff --max-time 60");
+    if !hidden.is_empty() {
+        curl.push_str(" --config -");
+    }
+    for Given { name, word, .. } in known {
+        let _ = write!(curl, " \\\n  {}", format!("--{name} {word}").trim_end());
+    }
+    curl.push('\n');
+    curl
+}
+
+/// An option of curl with its value, as a word of the shell; a flag has none.
+struct Given {
+    name: String,
+    word: String,
+    is_secret: bool,
+}
+
+impl Given {
+    fn known(name: &str, value: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            word: quoted(value),
+            is_secret: false,
+        }
+    }
+
+    fn new(name: &str, word: Word) -> Self {
+        Self {
+            name: name.to_owned(),
+            is_secret: word.has_variable,
+            word: word.finish(),
+        }
+    }
+
+    fn flag(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            word: String::new(),
+            is_secret: false,
+        }
+    }
 }
 
 /// An address without its query and fragment.
@@ -155,23 +220,27 @@ fn place(url: &str) -> &str {
     url.split(['?', '#']).next().unwrap_or_default()
 }
 
-fn by_probe(exchange: &Exchange, variables: &mut Variables) -> Vec<String> {
-    let mut parts = vec![url(&exchange.url, variables)];
-    if exchange.method != "GET" && !(exchange.method == "POST" && !exchange.request_body.is_empty())
-    {
-        parts.insert(0, format!("--request {}", exchange.method));
+fn by_probe(exchange: &Exchange, variables: &mut Variables) -> Vec<Given> {
+    let mut options = vec![url(&exchange.url, variables)];
+    let usual = if exchange.request_body.is_empty() {
+        "GET"
+    } else {
+        "POST"
+    };
+    if exchange.method != usual {
+        options.push(Given::known("request", &exchange.method));
     }
     for (name, value) in &exchange.request_headers {
         // Each request is a span of its own.
         if name != "traceparent" {
-            parts.push(header(name, value, variables));
+            options.push(header(name, value, variables));
         }
     }
-    parts.extend(form(&exchange.request_body, variables));
-    parts
+    options.extend(form(&exchange.request_body, variables));
+    options
 }
 
-fn header(name: &str, value: &str, variables: &mut Variables) -> String {
+fn header(name: &str, value: &str, variables: &mut Variables) -> Given {
     let mut word = Word::default();
     let Some((before, _)) = value.split_once(HIDDEN) else {
         word.text(name);
@@ -180,32 +249,32 @@ fn header(name: &str, value: &str, variables: &mut Variables) -> String {
             "" => word.text(";"),
             _ => word.text(": ").text(value),
         };
-        return format!("--header {}", word.finish());
+        return Given::new("header", word);
     };
     let is_authorization = name.eq_ignore_ascii_case("authorization");
-    word.text(name).text(": ");
     match before.trim().to_ascii_lowercase().as_str() {
         "basic" if is_authorization => {
             let (id, secret) = (
                 variables.named("client_id"),
                 variables.named("client_secret"),
             );
-            return format!("--user \"${id}:${secret}\"");
+            word.variable(&id).text(":").variable(&secret);
+            return Given::new("user", word);
         }
         "bearer" | "dpop" if is_authorization => {
             let token = variables.named("access_token");
-            word.text(before).variable(&token);
+            word.text(name).text(": ").text(before).variable(&token);
         }
         _ => {
             let whole = variables.named(name);
-            word.variable(&whole);
+            word.text(name).text(": ").variable(&whole);
         }
     }
-    format!("--header {}", word.finish())
+    Given::new("header", word)
 }
 
 /// An address; a parameter with something hidden in it is a variable as a whole, and so is a part of the path.
-fn url(url: &str, variables: &mut Variables) -> String {
+fn url(url: &str, variables: &mut Variables) -> Given {
     let mut word = Word::default();
     let (place, query) = match url.split_once('?') {
         Some((place, query)) => (place, Some(query)),
@@ -232,31 +301,27 @@ fn url(url: &str, variables: &mut Variables) -> String {
             }
         }
     }
-    format!("--url {}", word.finish())
+    Given::new("url", word)
 }
 
 /// The body as curl sends it: what is known as it was, what is a variable encoded by curl.
-fn form(body: &str, variables: &mut Variables) -> Vec<String> {
-    let mut parts = Vec::new();
+fn form(body: &str, variables: &mut Variables) -> Vec<Given> {
+    let mut options = Vec::new();
     let mut known: Vec<&str> = Vec::new();
     for pair in body.split('&').filter(|pair| !pair.is_empty()) {
         match pair.split_once('=') {
             Some((name, value)) if value.contains(HIDDEN) => {
-                parts.extend(as_it_was(&mut known));
                 let mut word = Word::default();
                 word.text(name).text("=").variable(&variables.named(name));
-                parts.push(format!("--data-urlencode {}", word.finish()));
+                options.push(Given::new("data-urlencode", word));
             }
             _ => known.push(pair),
         }
     }
-    parts.extend(as_it_was(&mut known));
-    parts
-}
-
-fn as_it_was(known: &mut Vec<&str>) -> Option<String> {
-    let pairs = std::mem::take(known);
-    (!pairs.is_empty()).then(|| format!("--data-raw {}", quoted(&pairs.join("&"))))
+    if !known.is_empty() {
+        options.push(Given::known("data-raw", &known.join("&")));
+    }
+    options
 }
 
 /// One word of a command, of texts and variables.
@@ -264,6 +329,7 @@ fn as_it_was(known: &mut Vec<&str>) -> Option<String> {
 struct Word {
     done: String,
     text: String,
+    has_variable: bool,
 }
 
 impl Word {
@@ -274,6 +340,7 @@ impl Word {
 
     fn variable(&mut self, name: &str) -> &mut Self {
         self.close();
+        self.has_variable |= !FREE.contains(&name);
         let _ = write!(self.done, "\"${name}\"");
         self
     }

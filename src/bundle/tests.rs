@@ -189,67 +189,57 @@ fn an_archive_holds_what_was_asked_in_order() {
     );
 }
 
-/// What a shell makes of a script, with `curl` replaced by one that tells its arguments.
-fn arguments(script: &str, variables: &[(&str, &str)]) -> (bool, Vec<String>) {
-    let told = format!("curl() {{ printf '%s\\0' \"$@\"; }}\n{script}");
+/// What a shell makes of a script, with `curl` replaced by one that tells its arguments, then what it reads.
+fn told(script: &str, variables: &[(&str, &str)]) -> (bool, String) {
+    let told = format!("curl() {{ printf '<%s>\\n' \"$@\"; cat; }}\n{script}");
     let ran = Command::new("sh")
         .arg("-c")
         .arg(told)
         .env_clear()
+        .env("PATH", "/usr/bin:/bin")
         .envs(variables.iter().copied())
+        .stdin(std::process::Stdio::null())
         .output()
         .unwrap();
-    let text = String::from_utf8(ran.stdout).unwrap();
-    let list = text.split_terminator('\0').map(str::to_owned).collect();
-    (ran.status.success(), list)
+    (ran.status.success(), String::from_utf8(ran.stdout).unwrap())
 }
 
 #[test]
 fn commands_say_to_a_shell_exactly_what_was_sent() {
     let script = curl(&run(Stage::TokenExchange, Class::InvalidGrant));
-    assert!(
-        !arguments(&script, &[]).0,
-        "it stops where a secret is not set"
-    );
-    let secret = "s&c $(id) 'x' \"y\"";
+    assert!(!told(&script, &[]).0, "it stops where a secret is not set");
     let variables = [
-        ("CLIENT_SECRET", secret),
+        ("CLIENT_SECRET", "s&c $(id) 'x' \"y\" \\z"),
         ("CODE", "c&d"),
         ("CODE_VERIFIER", "v"),
         ("TICKET", "t"),
     ];
-    let (good, list) = arguments(&script, &variables);
+    let (good, text) = told(&script, &variables);
     assert!(good, "{script}");
-    let list: Vec<&str> = list
-        .iter()
-        .skip_while(|it| *it != "--url")
-        .map(String::as_str)
-        .collect();
-    assert_eq!(
-        list,
-        [
-            "--url",
-            "https://op.example.com/token?tenant=o'neil&ticket=t",
-            "--header",
-            "user-agent: authcanary/0.1.0 (+synthetic)",
-            "--header",
-            "content-type: application/x-www-form-urlencoded",
-            "--user",
-            &format!("canary:{secret}"),
-            "--header",
-            "x-odd: $HOME `id` \"x\" 'y'",
-            "--header",
-            "x-empty;",
-            "--data-raw",
-            "grant_type=authorization_code",
-            "--data-urlencode",
-            "code=c&d",
-            "--data-raw",
-            "redirect_uri=https%3A%2F%2Fapp%2Fcb",
-            "--data-urlencode",
-            "code_verifier=v",
-        ]
-    );
+    insta::assert_snapshot!(text, @r##"
+    <--include>
+    <--silent>
+    <--show-error>
+    <--globoff>
+    <--max-time>
+    <60>
+    <--config>
+    <->
+    <--header>
+    <user-agent: authcanary/0.1.0 (+synthetic)>
+    <--header>
+    <content-type: application/x-www-form-urlencoded>
+    <--header>
+    <x-odd: $HOME `id` "x" 'y'>
+    <--header>
+    <x-empty;>
+    <--data-raw>
+    <grant_type=authorization_code&redirect_uri=https%3A%2F%2Fapp%2Fcb>
+    url = "https://op.example.com/token?tenant=o'neil&ticket=t"
+    user = "canary:s&c $(id) 'x' \"y\" \\z"
+    data-urlencode = "code=c&d"
+    data-urlencode = "code_verifier=v"
+    "##);
 }
 
 #[test]
@@ -275,13 +265,11 @@ fn what_failed_in_the_browser_begins_at_the_authorization_request() {
         &["https://op.example.com/token"],
     );
     check(Stage::Monitor, Class::Internal, &[]);
-    let (good, list) = arguments(&curl(&run(Stage::Callback, Class::AccessDenied)), &[]);
+    let (good, text) = told(&curl(&run(Stage::Callback, Class::AccessDenied)), &[]);
     assert!(good);
-    let url = list.iter().find(|it| it.starts_with("https:")).unwrap();
-    assert_eq!(
-        url,
-        "https://op.example.com/authorize?client_id=canary&state=any-value-will-do&prompt=consent"
-    );
+    assert!(text.contains(
+        "<https://op.example.com/authorize?client_id=canary&state=any-value-will-do&prompt=consent>"
+    ));
 }
 
 #[test]
@@ -334,7 +322,7 @@ fn runs_without_evidence_or_verdict_are_told_as_well() {
     let mut good = run(Stage::TokenExchange, Class::InvalidGrant);
     good.verdict = None;
     good.outcome = Outcome::Ok;
-    assert!(curl(&good).contains("--data-urlencode 'code='\"$CODE\""));
+    assert!(curl(&good).contains("option data-urlencode 'code='\"$CODE\""));
     assert!(!markdown(&good).contains("Ask again"));
     assert_ne!(har(&good)["log"]["entries"], Value::Null);
 }
