@@ -6,7 +6,7 @@
 #   make bench   figures against other tools, as ratios measured in one run
 #   make setup   only what the others need: a browser and its driver, the Node packages
 
-.PHONY: demo test lint bench setup browser firefox curl
+.PHONY: demo test lint bench setup browser firefox curl analyzer
 .DELETE_ON_ERROR:
 
 # npm writes this file last, so it stands for a complete folder and goes when the folder goes.
@@ -35,7 +35,7 @@ bench: setup $(PLAYWRIGHT)
 	python3 benches/journey.py
 	cargo bench --locked --bench daemon
 
-setup: browser firefox curl $(PROVIDER) $(HAR) $(GECKODRIVER)
+setup: browser firefox curl analyzer $(PROVIDER) $(HAR) $(GECKODRIVER)
 
 browser:
 	@.ci/install chromium=chromium chromedriver=chromium-driver
@@ -46,6 +46,10 @@ firefox:
 # What a run leaves for others to run is run.
 curl:
 	@.ci/install curl=curl
+
+# Judges the unit that is shipped.
+analyzer:
+	@.ci/install systemd-analyze=systemd
 
 $(GECKODRIVER):
 	cargo install --debug --locked --root .tools --version 0.37.1 geckodriver

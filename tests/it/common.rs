@@ -122,6 +122,7 @@ pub(crate) fn settings(store: &Path, probes: Vec<Probe>) -> Settings {
         access: Access::default(),
         grace: Duration::from_secs(30),
         telemetry: None,
+        changes: Box::pin(futures::stream::empty()),
     }
 }
 
