@@ -20,6 +20,7 @@ use super::address::Issuer;
 use super::checks::{check_account, check_client, check_extras, check_server, check_steps};
 use super::daemon::anchor;
 use super::explain::Misfit;
+use super::fault::rule;
 use super::layers::Layers;
 use super::report::Report;
 use super::scalar::{CronPattern, HeaderValue, Name, Scope, Text};
@@ -121,6 +122,8 @@ pub(super) struct Settings {
     pub(super) budget: Option<Budget>,
     /// What alerts on this probe carry.
     pub(super) alerts: Option<Alerts>,
+    /// How `validate` judges these settings.
+    pub(super) audit: Option<AuditSettings>,
 }
 
 /// The client as registered at the provider.
@@ -161,6 +164,16 @@ pub(super) struct ErrorSettings {
     action: Option<Action>,
 }
 
+/// How `validate` judges a file.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(rename = "Audit")]
+pub(super) struct AuditSettings {
+    /// Rules by id whose findings are left out.
+    #[schemars(extend("uniqueItems" = true))]
+    ignore: Vec<String>,
+}
+
 impl ErrorSettings {
     fn ready(self) -> ErrorRule {
         ErrorRule {
@@ -192,7 +205,7 @@ pub(super) fn probes(
     source: &Path,
     misfits: &[Misfit],
     report: &mut Report<'_>,
-) -> Vec<(String, Probe)> {
+) -> Vec<(Layers, Probe)> {
     let provider = root
         .get("provider")
         .and_then(Value::as_str)
@@ -223,7 +236,7 @@ pub(super) fn probes(
             if let Some(mut probe) = probe(id, &layers, source, report) {
                 provider.clone_into(&mut probe.provider);
                 environment.clone_into(&mut probe.environment);
-                probes.push((layers.own, probe));
+                probes.push((layers, probe));
             }
         }
     }
@@ -370,6 +383,7 @@ fn timeout(
     let place = layers.place("timeout");
     if most.is_some_and(|most| timeout > most) {
         let message = "longer than `every`: a run would last into the next one";
+        let mut report = report.by(rule::TIMEOUT_OVER_INTERVAL);
         report.value(place, message, "raise `every`, or lower this");
     }
     timeout
