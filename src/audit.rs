@@ -294,8 +294,14 @@ fn of_fault(fault: &Fault) -> Finding {
         column: fault.column,
         field: fault.field.clone(),
         message: fault.message.clone(),
-        fix: fault.help.clone(),
+        fix: fault.help.clone().or_else(|| general_fix(fault.rule)),
     }
+}
+
+/// What its rule says for all; the one of all other faults says nothing in particular.
+fn general_fix(id: &str) -> Option<String> {
+    let rule = rules().find(|rule| rule.id == id && id != crate::config::rule::INVALID);
+    rule.map(|rule| rule.fix.to_owned())
 }
 
 fn of_hit(rule: &Rule, hit: Hit) -> Finding {

@@ -249,7 +249,8 @@ fn start_log(filter: Option<&str>, format: LogFormat, command: &Command) -> anyh
     let usual = if matches!(command, Command::Serve) {
         "authcanary=info,warn"
     } else {
-        "error"
+        // A certificate that is refused is part of the result.
+        "error,rustls_platform_verifier=off"
     };
     let filter = EnvFilter::try_new(filter.unwrap_or(usual)).context("--log is no filter")?;
     let log = tracing_subscriber::fmt()

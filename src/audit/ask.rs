@@ -23,7 +23,7 @@ use crate::taxonomy::{Class, Stage};
 use super::runbooks;
 
 /// Limit of one request.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// What was answered.
 #[derive(Debug)]

@@ -181,13 +181,6 @@ impl DaemonFile {
                 continue;
             };
             let place = layers.below("routes", &index.to_string());
-            if route.to.is_empty() {
-                report.by(rule::ROUTE_WITHOUT_CHANNEL).value(
-                    &format!("{place}/to"),
-                    "names no channel: alerts that match go nowhere",
-                    "name the channels, or leave the route out",
-                );
-            }
             for (item, channel) in route.to.iter().enumerate() {
                 if layers.has_entry("channels", channel) {
                     continue;

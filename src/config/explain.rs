@@ -140,6 +140,9 @@ impl Explainer<'_> {
             }
             ValidationErrorKind::MinLength { .. } | ValidationErrorKind::MinItems { .. } => {
                 self.add(pointer, "must not be empty".to_owned(), None);
+                if pointer.starts_with("/routes/") && pointer.ends_with("/to") {
+                    self.known_as(rule::ROUTE_WITHOUT_CHANNEL);
+                }
             }
             ValidationErrorKind::Minimum { limit } => {
                 self.add(pointer, format!("must be at least {limit}"), None);

@@ -112,10 +112,10 @@ impl Places {
 
     fn place(&self, file: &Path, pointer: &str) -> Option<Place> {
         let document = self.documents.get(file)?;
-        let is_there = document.value.pointer(pointer).is_some();
-        let mark = match is_there {
-            true => document.value_mark(pointer),
-            false => document.key_mark(pointer),
+        // A mapping may begin lines below its key, and what is missing has no value.
+        let mark = match document.value.pointer(pointer) {
+            Some(value) if !value.is_object() && !value.is_array() => document.value_mark(pointer),
+            Some(_) | None => document.key_mark(pointer),
         };
         Some(Place {
             file: file.to_owned(),

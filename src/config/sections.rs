@@ -260,7 +260,7 @@ pub struct Route {
     #[serde(default, rename = "match")]
     pub matches: BTreeMap<String, OneOrMany>,
     /// Channels by name.
-    #[schemars(extend("uniqueItems" = true))]
+    #[schemars(length(min = 1), extend("uniqueItems" = true))]
     pub to: Vec<String>,
 }
 
