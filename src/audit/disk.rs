@@ -81,7 +81,7 @@ mod tests {
     fn a_file_is_as_open_as_the_folders_above_let_it_be() {
         let folder = tempfile::tempdir().unwrap();
         let set = |path: &Path, mode| {
-            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap()
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         };
         let file = folder.path().join("secret");
         fs::write(&file, "x").unwrap();

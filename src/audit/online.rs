@@ -92,6 +92,13 @@ pub(super) const RULES: &[Rule] = &[
     ),
     Rule::of(
         Error,
+        "request-form-required",
+        "the provider takes only pushed or signed authorization requests (RFC 9126, RFC 9101), and probes send plain ones",
+        "have plain requests allowed for the client of the probe",
+        Check::Online(request_form),
+    ),
+    Rule::of(
+        Error,
         "response-type-unsupported",
         "the provider does not list the response type `code`",
         "have the code flow switched on for this issuer; there is no other here",
@@ -384,6 +391,22 @@ fn pkce(subject: &Subject<'_>, answers: &Answers) -> Vec<Hit> {
                 false => not_listed("`S256`", &list),
             };
             hits.push(subject.at(probe, &["client", "auth"], message));
+        }
+    }
+    hits
+}
+
+fn request_form(subject: &Subject<'_>, answers: &Answers) -> Vec<Hit> {
+    const DEMANDS: [(&str, &str); 2] = [
+        ("require_pushed_authorization_requests", "pushed"),
+        ("require_signed_request_object", "signed"),
+    ];
+    let mut hits = Vec::new();
+    for (probe, document) in of_code(subject, answers) {
+        let demanded = |name: &str| document.get(name) == Some(&Value::Bool(true));
+        if let Some((_, form)) = DEMANDS.iter().find(|(name, _)| demanded(name)) {
+            let message = format!("the provider takes only {form} authorization requests");
+            hits.push(subject.at(probe, &["issuer"], message));
         }
     }
     hits

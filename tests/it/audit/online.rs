@@ -191,47 +191,51 @@ async fn encrypted(settings: &Json, folder: TempDir) -> Provider {
     }
 }
 
-/// Starts the provider of a file and gives what `validate` says with these arguments, and the marked lines.
-async fn audited(file: &Path, arguments: &'static [&str]) -> (i32, Json, BTreeSet<(String, u64)>) {
+/// What `validate` says of a file, with `--online` and without, and the marked lines of it.
+struct Audited {
+    online: (i32, Json),
+    offline: (i32, Json),
+    marks: BTreeSet<(String, u64)>,
+}
+
+async fn audited(file: &Path) -> Audited {
     let text = fs::read_to_string(file).unwrap();
     let provider = Provider::start(&text).await;
     let name = file.file_name().unwrap().to_str().unwrap();
     let (probe, whole) = provider.files(name, &text);
-    let marks = marked(&probe);
-    let (code, report) = tokio::task::spawn_blocking(move || report(&whole, arguments))
-        .await
-        .unwrap();
-    (code, report, marks)
+    let run = || (report(&whole, &["--online"]), report(&whole, &["--strict"]));
+    let (online, offline) = tokio::task::block_in_place(run);
+    Audited {
+        online,
+        offline,
+        marks: marked(&probe),
+    }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn each_bad_file_breaks_its_rule_once_the_provider_was_asked() {
     for file in bad_files("tests/it/audit/online") {
         let rule = rule_of(&file);
-        let (code, report, marks) = audited(&file, &["--online"]).await;
-        let expected: BTreeSet<_> = marks
+        let audited = audited(&file).await;
+        let expected: BTreeSet<_> = audited
+            .marks
             .into_iter()
             .map(|(file, line)| (rule.clone(), file, line))
             .collect();
+        let (code, report) = audited.online;
         assert_eq!(found(&report), expected, "{}: {report:#}", file.display());
         assert_eq!(report["online"], true);
-        if rule == "clean" {
-            assert_eq!(code, 0);
-        } else {
-            assert_eq!(
-                code,
-                exit_code(severity_of(&rule), false),
-                "{}",
-                file.display()
-            );
-            let (code, report, _) = audited(&file, &["--strict"]).await;
-            assert_eq!(
-                report["findings"],
-                json!([]),
-                "{} without --online",
-                file.display()
-            );
-            assert_eq!(code, 0);
-        }
+        let expected = match rule.as_str() {
+            "clean" => 0,
+            rule => exit_code(severity_of(rule), false),
+        };
+        assert_eq!(code, expected, "{}", file.display());
+        let (code, report) = audited.offline;
+        assert_eq!(
+            (code, &report["findings"]),
+            (0, &json!([])),
+            "{} without --online",
+            file.display()
+        );
     }
 }
