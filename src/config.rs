@@ -19,6 +19,7 @@ mod scalar;
 mod schema;
 mod script;
 mod sections;
+mod watch;
 mod words;
 mod yaml;
 
@@ -32,3 +33,4 @@ pub use sections::{
     Channel, Email, Keep, OneOrMany, Otlp, OtlpProtocol, Pagerduty, Route, Slack, Store, Telemetry,
     TextOrSecret, Webhook,
 };
+pub use watch::Stamp;

@@ -9,4 +9,6 @@ mod common;
 mod config;
 mod daemon;
 mod loopback;
+mod reload;
+mod systemd;
 mod telemetry;
