@@ -4,6 +4,7 @@
 //! The rules are pure. What has to be looked up for them is brought by [`disk`] (modes of files) and, only when asked
 //! for, by [`ask`] (providers). No secret is fetched.
 
+mod alerts;
 pub mod ask;
 mod channels;
 pub mod disk;
@@ -111,7 +112,7 @@ impl Rule {
 
 /// Every rule, in the order of the documents.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {
-    let groups: [&'static [Rule]; 12] = [
+    let groups: [&'static [Rule]; 13] = [
         reading::RULES,
         redirects::RULES,
         environments::RULES,
@@ -120,6 +121,7 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
         offline_access::RULES,
         steps::RULES,
         expectations::RULES,
+        alerts::RULES,
         channels::RULES,
         routes::RULES,
         runbooks::RULES,

@@ -89,6 +89,21 @@ fn starts(probe: &Probe) -> Vec<Timestamp> {
     starts
 }
 
+/// The most runs of a probe within so long a time of a day.
+pub(super) fn most_within(probe: &Probe, span: Duration) -> usize {
+    match probe.cadence {
+        Cadence::Every(every) => {
+            let runs = span.as_secs_f64() / every.as_secs_f64();
+            // More than any rule asks for is as good as without end.
+            runs.min(STARTS as f64) as usize
+        }
+        Cadence::Cron { .. } => {
+            let seconds = i64::try_from(span.as_secs()).unwrap_or(SPAN);
+            busiest(&[probe], seconds)
+        }
+    }
+}
+
 /// The shortest time between two starts of a day; `None` where it has fewer than two.
 fn shortest(probe: &Probe) -> Option<Duration> {
     if let Cadence::Every(every) = probe.cadence {

@@ -2,19 +2,22 @@
 
 use std::str::FromStr;
 
-use crate::alert::{Kind, Severity as AlertSeverity};
+use strum::IntoEnumIterator;
+
+use crate::alert::Kind;
 use crate::config::{OneOrMany, Route};
-use crate::probe::Probe;
+use crate::probe::{Probe, Severity as AlertSeverity};
 use crate::taxonomy::{Cause, Class, Stage};
 
 use super::Severity::{Error, Warning};
+use super::alerts::can_have;
 use super::{Check, Hit, Rule, Subject};
 
 pub(super) const RULES: &[Rule] = &[
     Rule::of(
         Error,
         "route-never-fires",
-        "a route waits for a value that no alert can have, or for values that no probe has together",
+        "a route waits for a value that no alert can have, or for values that no alert has together",
         "write values of your probes and words of the taxonomy",
         Check::Files(never_fires),
     ),
@@ -73,8 +76,29 @@ fn is_of(subject: &Subject<'_>, probe: &Probe, label: &str, value: &str) -> bool
     }
 }
 
+/// The words of one label that a route takes; all of them when it does not name the label.
+fn wanted<T: FromStr + IntoEnumIterator>(route: &Route, label: &str) -> Vec<T> {
+    match route.matches.get(label) {
+        Some(wanted) => values(wanted)
+            .iter()
+            .filter_map(|value| value.parse().ok())
+            .collect(),
+        None => T::iter().collect(),
+    }
+}
+
 /// Whether a route takes some alert of this probe.
 fn takes(subject: &Subject<'_>, route: &Route, probe: &Probe) -> bool {
+    let severities: Vec<AlertSeverity> = wanted(route, "severity");
+    let kinds: Vec<Kind> = wanted(route, "kind");
+    let is_possible = |kind: &Kind| {
+        severities
+            .iter()
+            .any(|severity| can_have(probe, *kind, *severity))
+    };
+    if !kinds.iter().any(is_possible) {
+        return false;
+    }
     route.matches.iter().all(|(label, wanted)| {
         let fits = |value: &String| {
             is_word(label, value).unwrap_or_else(|| is_of(subject, probe, label, value))
@@ -105,7 +129,8 @@ fn never_fires(subject: &Subject<'_>) -> Vec<Hit> {
         }
         let takes_any = subject.probes().any(|probe| takes(subject, route, probe));
         if before == hits.len() && !takes_any && !subject.daemon.probes.is_empty() {
-            let message = "each of these values is of some probe, and no probe has all of them";
+            let message =
+                "each of these values is good by itself, and no probe has alerts with all of them";
             hits.push(subject.at_daemon(&["routes", &route_index, "match"], message));
         }
     }
