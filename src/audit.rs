@@ -13,6 +13,7 @@ mod expectations;
 mod intervals;
 mod offline_access;
 mod online;
+mod reach;
 mod reading;
 mod redirects;
 mod routes;
@@ -112,7 +113,7 @@ impl Rule {
 
 /// Every rule, in the order of the documents.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {
-    let groups: [&'static [Rule]; 13] = [
+    let groups: [&'static [Rule]; 14] = [
         reading::RULES,
         redirects::RULES,
         environments::RULES,
@@ -125,6 +126,7 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
         channels::RULES,
         routes::RULES,
         runbooks::RULES,
+        reach::RULES,
         online::RULES,
     ];
     groups.into_iter().flatten()
@@ -173,6 +175,7 @@ struct Subject<'a> {
     daemon: &'a Daemon,
     places: &'a Places,
     disk: &'a Disk,
+    starts: intervals::Starts,
 }
 
 impl Subject<'_> {
@@ -254,6 +257,7 @@ pub fn audit(reading: &Reading, disk: &Disk, answers: Option<&Answers>) -> Vec<F
             daemon,
             places: &reading.places,
             disk,
+            starts: intervals::Starts::default(),
         };
         // What is read of a file with faults is not all that it says.
         let is_sound = |place: &Place| faults.iter().all(|fault| fault.file != place.file);

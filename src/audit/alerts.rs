@@ -47,7 +47,7 @@ fn rules(probe: &Probe) -> [(&'static str, &AlertRule); 3] {
 fn never_fires(subject: &Subject<'_>) -> Vec<Hit> {
     let mut hits = Vec::new();
     for probe in subject.probes() {
-        let runs = intervals::most_within(probe, LOOKS_BACK);
+        let runs = intervals::most_within(subject, probe, LOOKS_BACK);
         for (key, rule) in rules(probe) {
             let needed = rule
                 .minimum

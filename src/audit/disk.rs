@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::config::Reading;
 use crate::secret::SecretRef;
 
-use super::{Subject, environments, secrets};
+use super::{environments, secrets};
 
 /// Files of secrets, and what was seen of each.
 #[derive(Debug, Default)]
@@ -38,15 +38,9 @@ pub fn look(reading: &Reading) -> Disk {
     let Some(daemon) = &reading.daemon else {
         return Disk::default();
     };
-    let nothing = Disk::default();
-    let subject = Subject {
-        daemon,
-        places: &reading.places,
-        disk: &nothing,
-    };
     let of_probes = daemon.probes.iter().flat_map(environments::secrets);
     let of_probes = of_probes.map(|(_, secret)| secret);
-    let of_daemon = secrets::of_daemon(&subject)
+    let of_daemon = secrets::of_daemon(daemon)
         .into_iter()
         .map(|(_, secret)| secret);
     let files = of_probes

@@ -1,11 +1,12 @@
 //! Time: runs that do not fit between two starts, sign-ins that are more than the budget, browsers that are too few.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::probe::{Cadence, Flow, Probe};
+use crate::probe::{Cadence, Flow, Probe, ProbeId};
 use crate::provider;
 use crate::schedule;
 
@@ -74,6 +75,23 @@ const STARTS: usize = 1000;
 /// Days whose starts are compared, in seconds.
 const SPAN: i64 = 86_400;
 
+/// The starts of probes within a day, worked out once: cron patterns take their time.
+#[derive(Debug, Default)]
+pub(super) struct Starts(OnceCell<BTreeMap<ProbeId, Vec<Timestamp>>>);
+
+impl Starts {
+    fn of<'a>(&'a self, subject: &Subject<'_>, probe: &Probe) -> &'a [Timestamp] {
+        let all = || {
+            let each = subject
+                .probes()
+                .map(|probe| (probe.id.clone(), starts(probe)));
+            each.collect()
+        };
+        let all = self.0.get_or_init(all);
+        all.get(&probe.id).map_or(&[], Vec::as_slice)
+    }
+}
+
 /// The starts of a probe within a day, at most the first thousand.
 fn starts(probe: &Probe) -> Vec<Timestamp> {
     let mut starts = Vec::new();
@@ -90,7 +108,7 @@ fn starts(probe: &Probe) -> Vec<Timestamp> {
 }
 
 /// The most runs of a probe within so long a time of a day.
-pub(super) fn most_within(probe: &Probe, span: Duration) -> usize {
+pub(super) fn most_within(subject: &Subject<'_>, probe: &Probe, span: Duration) -> usize {
     match probe.cadence {
         Cadence::Every(every) => {
             let runs = span.as_secs_f64() / every.as_secs_f64();
@@ -99,17 +117,17 @@ pub(super) fn most_within(probe: &Probe, span: Duration) -> usize {
         }
         Cadence::Cron { .. } => {
             let seconds = i64::try_from(span.as_secs()).unwrap_or(SPAN);
-            busiest(&[probe], seconds)
+            busiest(subject, &[probe], seconds)
         }
     }
 }
 
 /// The shortest time between two starts of a day; `None` where it has fewer than two.
-fn shortest(probe: &Probe) -> Option<Duration> {
+fn shortest(subject: &Subject<'_>, probe: &Probe) -> Option<Duration> {
     if let Cadence::Every(every) = probe.cadence {
         return Some(every);
     }
-    let starts = starts(probe);
+    let starts = subject.starts.of(subject, probe);
     let gaps = starts
         .windows(2)
         .map(|pair| pair[1].duration_since(pair[0]));
@@ -120,7 +138,8 @@ fn timeout_over_interval(subject: &Subject<'_>) -> Vec<Hit> {
     let mut hits = Vec::new();
     for probe in subject.probes() {
         if let Cadence::Cron { .. } = probe.cadence
-            && let Some(shortest) = shortest(probe).filter(|shortest| probe.timeout > *shortest)
+            && let Some(shortest) =
+                shortest(subject, probe).filter(|shortest| probe.timeout > *shortest)
         {
             let message = format!(
                 "a run may last {}, and `cron` starts the next after {}",
@@ -172,7 +191,7 @@ fn by_account<'a>(subject: &'a Subject<'_>) -> BTreeMap<String, Vec<&'a Probe>> 
 fn over_budget(subject: &Subject<'_>) -> Vec<Hit> {
     let mut hits = Vec::new();
     for probes in by_account(subject).values() {
-        let most = busiest(probes, 60);
+        let most = busiest(subject, probes, 60);
         let tightest = probes
             .iter()
             .min_by_key(|probe| probe.budget.logins_per_minute);
@@ -180,7 +199,7 @@ fn over_budget(subject: &Subject<'_>) -> Vec<Hit> {
         else {
             continue;
         };
-        let hour = busiest(probes, 3600);
+        let hour = busiest(subject, probes, 3600);
         let account = probe
             .account
             .as_ref()
@@ -200,8 +219,11 @@ fn over_budget(subject: &Subject<'_>) -> Vec<Hit> {
 }
 
 /// The most starts of these probes within so many seconds.
-fn busiest(probes: &[&Probe], seconds: i64) -> usize {
-    let mut all: Vec<Timestamp> = probes.iter().flat_map(|probe| starts(probe)).collect();
+fn busiest(subject: &Subject<'_>, probes: &[&Probe], seconds: i64) -> usize {
+    let starts = probes
+        .iter()
+        .flat_map(|probe| subject.starts.of(subject, probe));
+    let mut all: Vec<Timestamp> = starts.copied().collect();
     all.sort();
     let (mut from, mut most) = (0, 0);
     for (index, start) in all.iter().enumerate() {
@@ -283,9 +305,9 @@ fn totp_too_often(subject: &Subject<'_>) -> Vec<Hit> {
     for probes in by_totp(subject).values() {
         let fastest = probes
             .iter()
-            .filter_map(|probe| Some((probe, shortest(probe)?)));
+            .filter_map(|probe| Some((probe, shortest(subject, probe)?)));
         let fastest = fastest.min_by_key(|(_, shortest)| *shortest);
-        let per_hour = busiest(probes, 3600);
+        let per_hour = busiest(subject, probes, 3600);
         if let Some((probe, _)) =
             fastest.filter(|(_, shortest)| per_hour > 120 || *shortest < Duration::from_secs(30))
         {
@@ -304,7 +326,9 @@ fn browser_capacity(subject: &Subject<'_>) -> Vec<Hit> {
         .probes()
         .filter(|probe| probe.flow == Flow::AuthorizationCode);
     let busy: f64 = browsers
-        .filter_map(|probe| Some(probe.timeout.as_secs_f64() / shortest(probe)?.as_secs_f64()))
+        .filter_map(|probe| {
+            Some(probe.timeout.as_secs_f64() / shortest(subject, probe)?.as_secs_f64())
+        })
         .sum();
     let there = subject.daemon.browser.max_sessions;
     if busy <= there as f64 {

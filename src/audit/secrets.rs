@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::config::{Channel, TextOrSecret};
+use crate::config::{Channel, Daemon, TextOrSecret};
 use crate::secret::SecretRef;
 
 use super::Severity::{Advice, Warning};
@@ -46,7 +46,7 @@ fn files(subject: &Subject<'_>, message: impl Fn(&Path, Sight) -> Option<String>
             hits.extend(judge(secret).map(|message| subject.at(probe, &path, message)));
         }
     }
-    for (path, secret) in of_daemon(subject) {
+    for (path, secret) in of_daemon(subject.daemon) {
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         hits.extend(judge(secret).map(|message| subject.at_daemon(&path, message)));
     }
@@ -54,10 +54,10 @@ fn files(subject: &Subject<'_>, message: impl Fn(&Path, Sight) -> Option<String>
 }
 
 /// The secrets of the daemon file, by the place of each.
-pub(super) fn of_daemon<'a>(subject: &'a Subject<'_>) -> Vec<(Vec<String>, &'a SecretRef)> {
+pub(super) fn of_daemon(daemon: &Daemon) -> Vec<(Vec<String>, &SecretRef)> {
     let mut all = Vec::new();
     let place = |path: &[&str]| path.iter().map(ToString::to_string).collect::<Vec<_>>();
-    for (name, channel) in &subject.daemon.channels {
+    for (name, channel) in &daemon.channels {
         match channel {
             Channel::Pagerduty(it) => {
                 all.push((
@@ -89,13 +89,7 @@ pub(super) fn of_daemon<'a>(subject: &'a Subject<'_>) -> Vec<(Vec<String>, &'a S
             Channel::Slack(it) => all.push((place(&["channels", name, "slack", "url"]), &it.url)),
         }
     }
-    for (header, value) in subject
-        .daemon
-        .telemetry
-        .otlp
-        .iter()
-        .flat_map(|otlp| &otlp.headers)
-    {
+    for (header, value) in daemon.telemetry.otlp.iter().flat_map(|otlp| &otlp.headers) {
         if let TextOrSecret::Secret(secret) = value {
             all.push((place(&["telemetry", "otlp", "headers", header]), secret));
         }
