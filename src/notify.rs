@@ -206,6 +206,8 @@ pub struct Fault {
     pub pointer: String,
     pub message: &'static str,
     pub help: &'static str,
+    /// Whether a secret stands in the file.
+    pub is_secret: bool,
 }
 
 /// What a channel composes from: news that were cleaned.
@@ -238,8 +240,16 @@ impl Edge {
 
 /// One kind of channel: its settings, and what it makes of them. Each has a file of its own.
 trait Kind {
-    /// The references to secrets among the settings.
-    fn secrets(&mut self) -> Vec<&mut SecretRef>;
+    /// What the channel hangs on: a vendor, or a host. Channels that need the same fail together.
+    fn needs(&self) -> String;
+
+    /// The references to secrets among the settings, each with its key below the kind, such as `headers/X-Key`.
+    fn secrets(&mut self) -> Vec<(String, &mut SecretRef)>;
+
+    /// The addresses that stand in the file, each with its key likewise.
+    fn addresses(&self) -> Vec<(String, &Url)> {
+        Vec::new()
+    }
 
     /// What is wrong with the settings beyond what the schema says.
     fn faults(&self) -> Vec<Fault> {
@@ -315,9 +325,19 @@ impl Channel {
         self.into()
     }
 
-    /// The references to secrets among the settings.
-    pub fn secrets(&mut self) -> Vec<&mut SecretRef> {
+    /// What the channel hangs on: a vendor, or a host. Channels that need the same fail together.
+    pub fn needs(&self) -> String {
+        self.kind().needs()
+    }
+
+    /// The references to secrets among the settings, each with its key below the kind, such as `headers/X-Key`.
+    pub fn secrets(&mut self) -> Vec<(String, &mut SecretRef)> {
         self.kind_mut().secrets()
+    }
+
+    /// The addresses that stand in the file, each with its key below the kind.
+    pub fn addresses(&self) -> Vec<(String, &Url)> {
+        self.kind().addresses()
     }
 
     /// What is wrong with the settings beyond what the schema says.
@@ -357,6 +377,10 @@ impl Channel {
     ) -> Result<Receipt, Failure> {
         self.kind().deliver(notice, earlier, edge).await
     }
+}
+
+fn host(url: &Url) -> String {
+    url.host_str().unwrap_or_default().to_lowercase()
 }
 
 impl Notice {

@@ -17,7 +17,9 @@ use crate::notify::{Channel, Origin};
 use crate::probe::Probe;
 use crate::secret::{SecretRef, TextOrSecret, names_a_secret};
 
+use super::fault::rule;
 use super::layers::Layers;
+use super::probe::AuditSettings;
 use super::report::Report;
 use super::scalar::{Name, Text, text};
 use super::sections::{ApiSettings, HttpSettings, Store, Telemetry};
@@ -93,6 +95,8 @@ pub(super) struct DaemonFile {
     /// Who is told of what: the first route that matches an alert decides, unless it says `continue`. An alert that no route
     /// matches goes to every channel.
     routes: Vec<Option<Route>>,
+    /// How `validate` judges these files.
+    audit: AuditSettings,
 }
 
 impl Default for DaemonFile {
@@ -111,6 +115,7 @@ impl Default for DaemonFile {
             api: ApiSettings::default(),
             channels: BTreeMap::new(),
             routes: Vec::new(),
+            audit: AuditSettings::default(),
         }
     }
 }
@@ -162,6 +167,10 @@ impl DaemonFile {
             let place = child(&child(layers.place("channels"), name), channel.name());
             for fault in channel.faults() {
                 let place = format!("{place}{}", fault.pointer);
+                let mut report = report.by(match fault.is_secret {
+                    true => rule::LITERAL_SECRET,
+                    false => rule::INVALID,
+                });
                 match fault.pointer.is_empty() {
                     true => report.key(&place, fault.message, fault.help),
                     false => report.value(&place, fault.message, fault.help),
@@ -188,6 +197,7 @@ impl DaemonFile {
                 }
                 let message = format!("there is no channel `{}`", super::yaml::shorten(channel));
                 let help = known(channel, self.channels.keys().map(String::as_str));
+                let mut report = report.by(rule::UNKNOWN_CHANNEL);
                 report.value(&format!("{place}/to/{item}"), message, &help);
             }
             for label in route
@@ -269,7 +279,7 @@ pub fn default_store_path(environment: impl Fn(&str) -> Option<OsString>) -> Pat
 
 fn anchored(mut channels: BTreeMap<String, Channel>, folder: &Path) -> BTreeMap<String, Channel> {
     for channel in channels.values_mut() {
-        for secret in channel.secrets() {
+        for (_, secret) in channel.secrets() {
             anchor(secret, folder);
         }
     }
@@ -294,7 +304,7 @@ pub(super) fn anchor(secret: &mut SecretRef, folder: &Path) {
 fn check_headers(headers: &BTreeMap<String, TextOrSecret>, place: &str, report: &mut Report<'_>) {
     for (name, value) in headers {
         if matches!(value, TextOrSecret::Text(_)) && names_a_secret(name) {
-            report.value(
+            report.by(rule::LITERAL_SECRET).value(
                 &child(place, name),
                 "a secret must not stand in the file",
                 "write where it is kept: {env: NAME}, {file: …}, {credential: …} or {command: […]}",

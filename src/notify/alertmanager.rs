@@ -16,9 +16,9 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::story::{self, Story};
-use super::webhook::header_faults;
+use super::webhook::{header_faults, header_secrets};
 use super::wire::{self, Call, Secrets};
-use super::{Edge, Event, Failure, Fault, Kind, Message, Notice, Payload, Receipt, limit};
+use super::{Edge, Event, Failure, Fault, Kind, Message, Notice, Payload, Receipt, host, limit};
 use crate::alert::{Alert, Kind as AlertKind};
 use crate::secret::{SecretRef, TextOrSecret};
 
@@ -49,9 +49,19 @@ fn web_addresses(_: &mut SchemaGenerator) -> Schema {
 }
 
 impl Kind for Alertmanager {
-    fn secrets(&mut self) -> Vec<&mut SecretRef> {
-        let headers = self.headers.values_mut();
-        headers.filter_map(TextOrSecret::secret_mut).collect()
+    fn needs(&self) -> String {
+        // Members of a cluster stand in for each other, and are one thing to whoever else is told.
+        self.urls.first().map(host).unwrap_or_default()
+    }
+
+    fn secrets(&mut self) -> Vec<(String, &mut SecretRef)> {
+        header_secrets(&mut self.headers)
+    }
+
+    fn addresses(&self) -> Vec<(String, &Url)> {
+        let urls = self.urls.iter().enumerate();
+        urls.map(|(index, url)| (format!("urls/{index}"), url))
+            .collect()
     }
 
     fn faults(&self) -> Vec<Fault> {

@@ -30,8 +30,12 @@ pub struct Discord {
 }
 
 impl Kind for Discord {
-    fn secrets(&mut self) -> Vec<&mut SecretRef> {
-        vec![&mut self.url]
+    fn needs(&self) -> String {
+        "Discord".to_owned()
+    }
+
+    fn secrets(&mut self) -> Vec<(String, &mut SecretRef)> {
+        vec![("url".to_owned(), &mut self.url)]
     }
 
     fn compose(&self, message: &Message<'_>) -> Payload {

@@ -21,7 +21,9 @@ use url::{Host, Url};
 
 use super::story::{Story, Tone};
 use super::wire::Secrets;
-use super::{Edge, Event, Failure, Fault, Key, Kind, Message, Notice, Payload, Receipt, limit};
+use super::{
+    Edge, Event, Failure, Fault, Key, Kind, Message, Notice, Payload, Receipt, host, limit,
+};
 use crate::secret::SecretRef;
 
 /// A server that has not taken the mail by then has not taken it.
@@ -73,8 +75,15 @@ pub struct Mail {
 }
 
 impl Kind for Email {
-    fn secrets(&mut self) -> Vec<&mut SecretRef> {
-        self.password.iter_mut().collect()
+    fn needs(&self) -> String {
+        host(&self.smtp)
+    }
+
+    fn secrets(&mut self) -> Vec<(String, &mut SecretRef)> {
+        let password = self.password.iter_mut();
+        password
+            .map(|secret| ("password".to_owned(), secret))
+            .collect()
     }
 
     fn faults(&self) -> Vec<Fault> {
@@ -83,6 +92,7 @@ impl Kind for Email {
                 pointer: String::new(),
                 message,
                 help,
+                is_secret: false,
             }]
         };
         match (&self.username, &self.password) {

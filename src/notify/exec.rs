@@ -37,7 +37,12 @@ pub struct Exec {
 }
 
 impl Kind for Exec {
-    fn secrets(&mut self) -> Vec<&mut SecretRef> {
+    fn needs(&self) -> String {
+        // What the program needs is not to be seen from here.
+        "this machine".to_owned()
+    }
+
+    fn secrets(&mut self) -> Vec<(String, &mut SecretRef)> {
         Vec::new()
     }
 

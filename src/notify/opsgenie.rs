@@ -43,8 +43,12 @@ fn api() -> Url {
 }
 
 impl Kind for Opsgenie {
-    fn secrets(&mut self) -> Vec<&mut SecretRef> {
-        vec![&mut self.api_key]
+    fn needs(&self) -> String {
+        "Opsgenie".to_owned()
+    }
+
+    fn secrets(&mut self) -> Vec<(String, &mut SecretRef)> {
+        vec![("api_key".to_owned(), &mut self.api_key)]
     }
 
     fn compose(&self, message: &Message<'_>) -> Payload {

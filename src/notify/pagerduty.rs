@@ -35,8 +35,12 @@ fn api() -> Url {
 }
 
 impl Kind for Pagerduty {
-    fn secrets(&mut self) -> Vec<&mut SecretRef> {
-        vec![&mut self.routing_key]
+    fn needs(&self) -> String {
+        "PagerDuty".to_owned()
+    }
+
+    fn secrets(&mut self) -> Vec<(String, &mut SecretRef)> {
+        vec![("routing_key".to_owned(), &mut self.routing_key)]
     }
 
     fn compose(&self, message: &Message<'_>) -> Payload {

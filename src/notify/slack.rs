@@ -43,8 +43,14 @@ fn api() -> Url {
 }
 
 impl Kind for Slack {
-    fn secrets(&mut self) -> Vec<&mut SecretRef> {
-        self.token.iter_mut().chain(&mut self.url).collect()
+    fn needs(&self) -> String {
+        "Slack".to_owned()
+    }
+
+    fn secrets(&mut self) -> Vec<(String, &mut SecretRef)> {
+        let token = self.token.iter_mut().map(|it| ("token".to_owned(), it));
+        let url = self.url.iter_mut().map(|it| ("url".to_owned(), it));
+        token.chain(url).collect()
     }
 
     fn faults(&self) -> Vec<Fault> {
@@ -53,6 +59,7 @@ impl Kind for Slack {
                 pointer: String::new(),
                 message,
                 help,
+                is_secret: false,
             }]
         };
         match (&self.token, &self.channel, &self.url) {

@@ -23,8 +23,12 @@ pub struct Teams {
 }
 
 impl Kind for Teams {
-    fn secrets(&mut self) -> Vec<&mut SecretRef> {
-        vec![&mut self.url]
+    fn needs(&self) -> String {
+        "Microsoft Teams".to_owned()
+    }
+
+    fn secrets(&mut self) -> Vec<(String, &mut SecretRef)> {
+        vec![("url".to_owned(), &mut self.url)]
     }
 
     fn compose(&self, message: &Message<'_>) -> Payload {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::wire::{self, Call, Secrets};
-use super::{Edge, Failure, Fault, Kind, Message, Notice, Payload, Receipt, limit, story};
+use super::{Edge, Failure, Fault, Kind, Message, Notice, Payload, Receipt, host, limit, story};
 use crate::alert::Alert;
 use crate::clock;
 use crate::secret::{Secret, SecretRef, TextOrSecret, names_a_secret};
@@ -57,17 +57,28 @@ pub enum Address {
 }
 
 impl Kind for Webhook {
-    fn secrets(&mut self) -> Vec<&mut SecretRef> {
-        let mut secrets: Vec<&mut SecretRef> = self.secret.iter_mut().collect();
-        if let Address::Secret(secret) = &mut self.url {
-            secrets.push(secret);
+    fn needs(&self) -> String {
+        match &self.url {
+            Address::Plain(url) => host(url),
+            Address::Secret(secret) => secret.to_string(),
         }
-        secrets.extend(
-            self.headers
-                .values_mut()
-                .filter_map(TextOrSecret::secret_mut),
-        );
+    }
+
+    fn secrets(&mut self) -> Vec<(String, &mut SecretRef)> {
+        let secret = self.secret.iter_mut();
+        let mut secrets: Vec<_> = secret.map(|it| ("secret".to_owned(), it)).collect();
+        if let Address::Secret(secret) = &mut self.url {
+            secrets.push(("url".to_owned(), secret));
+        }
+        secrets.extend(header_secrets(&mut self.headers));
         secrets
+    }
+
+    fn addresses(&self) -> Vec<(String, &Url)> {
+        match &self.url {
+            Address::Plain(url) => vec![("url".to_owned(), url)],
+            Address::Secret(_) => Vec::new(),
+        }
     }
 
     fn faults(&self) -> Vec<Fault> {
@@ -113,6 +124,16 @@ impl Kind for Webhook {
     }
 }
 
+/// The references among headers.
+pub(super) fn header_secrets(
+    headers: &mut BTreeMap<String, TextOrSecret>,
+) -> Vec<(String, &mut SecretRef)> {
+    let headers = headers.iter_mut();
+    headers
+        .filter_map(|(name, value)| Some((format!("headers/{name}"), value.secret_mut()?)))
+        .collect()
+}
+
 /// Header names that are set here, and secrets in clear.
 pub(super) fn header_faults(headers: &BTreeMap<String, TextOrSecret>, own: &[&str]) -> Vec<Fault> {
     let fault = |(name, value): (&String, &TextOrSecret)| {
@@ -122,6 +143,7 @@ pub(super) fn header_faults(headers: &BTreeMap<String, TextOrSecret>, own: &[&st
                 pointer,
                 message: "the channel sets this by itself",
                 help: "leave it out",
+                is_secret: false,
             });
         }
         let is_open = matches!(value, TextOrSecret::Text(_)) && names_a_secret(name);
@@ -129,6 +151,7 @@ pub(super) fn header_faults(headers: &BTreeMap<String, TextOrSecret>, own: &[&st
             pointer,
             message: "a secret must not stand in the file",
             help: "write where it is kept: {env: NAME}, {file: …}, {credential: …} or {command: […]}",
+            is_secret: true,
         })
     };
     headers.iter().filter_map(fault).collect()
