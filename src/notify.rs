@@ -220,12 +220,17 @@ struct Message<'a> {
     origin: &'a Origin,
 }
 
+/// A channel that has not answered by then has not answered.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// What a delivery needs besides its notice.
 #[derive(Debug, Clone)]
 pub struct Edge {
     courier: Courier,
     /// Further certificate authorities, for mail.
     ca_file: Option<PathBuf>,
+    /// A channel that has not answered by then has not answered.
+    patience: Duration,
 }
 
 impl Edge {
@@ -234,7 +239,13 @@ impl Edge {
         Ok(Self {
             courier: http.courier()?,
             ca_file,
+            patience: PATIENCE,
         })
+    }
+
+    /// Waits so long for an answer instead of 30 s.
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 }
 
@@ -367,8 +378,8 @@ impl Channel {
         }
     }
 
-    /// Sends one notice, once. `earlier` is the receipt of the last one of the same alert that the channel took. Takes at
-    /// most a minute.
+    /// Sends one notice, once. `earlier` is the receipt of the last one of the same alert that the channel took. Each request
+    /// of a delivery is waited for 30 s at most.
     pub async fn deliver(
         &self,
         notice: &Notice,

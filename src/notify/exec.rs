@@ -17,9 +17,6 @@ use super::{Edge, Failure, Kind, Message, Notice, Payload, Receipt, webhook};
 use crate::child::Group;
 use crate::secret::SecretRef;
 
-/// A program that has not ended by then is killed, with all it started.
-const LIMIT: Duration = Duration::from_secs(30);
-
 /// Of what it prints so much is read.
 const PRINTED_LIMIT_BYTES: u64 = 4096;
 
@@ -54,9 +51,9 @@ impl Kind for Exec {
         &'a self,
         notice: &'a Notice,
         _: Option<&'a Receipt>,
-        _: &'a Edge,
+        edge: &'a Edge,
     ) -> BoxFuture<'a, Result<Receipt, Failure>> {
-        async move { run(&self.command, &notice.json()?.to_string(), LIMIT).await }.boxed()
+        async move { run(&self.command, &notice.json()?.to_string(), edge.patience).await }.boxed()
     }
 }
 

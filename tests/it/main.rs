@@ -9,6 +9,7 @@ mod common;
 mod config;
 mod daemon;
 mod loopback;
+mod notify;
 mod reload;
 mod systemd;
 mod telemetry;
