@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use tokio::task::spawn_blocking;
 
@@ -36,6 +37,9 @@ use disk::Disk;
 use parts::{Part, Trees};
 use record::key_of;
 use writer::{Change, Writer};
+
+/// Opening takes less, or says why.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// What the store could not do.
 #[derive(Debug, thiserror::Error)]
@@ -142,6 +146,7 @@ impl Store {
     /// Opens the store in `folder`, making it where there is none. A store that cannot be read is moved aside and a
     /// fresh one starts. Blocks: meant for the start, or to be called off the runtime.
     pub fn open(folder: &Path) -> Result<Opened, Error> {
+        let began = Instant::now();
         let Disk {
             trees,
             quarantined,
@@ -160,7 +165,9 @@ impl Store {
                 open,
             }),
         };
+        let recovered = began.elapsed();
         let cut_off = store.close_what_was_left_open()?;
+        store.tell_if_slow(recovered, began.elapsed(), cut_off.len());
         Ok(Opened {
             store,
             quarantined,
@@ -357,6 +364,22 @@ impl Store {
     ) -> Result<T, Error> {
         let shared = Arc::clone(&self.shared);
         blocking(move || shared.read(work)).await
+    }
+
+    /// A start that people wait for should say what it waits for.
+    fn tell_if_slow(&self, recovered: Duration, all: Duration, cut_off: usize) {
+        if all < SLOW {
+            return;
+        }
+        let bytes = self.shared.read(|trees| Ok(trees.size_on_disk()?));
+        tracing::warn!(
+            store.path = %self.shared.folder.display(),
+            store.bytes = bytes.unwrap_or_default(),
+            open_ms = all.as_millis(),
+            recovery_ms = recovered.as_millis(),
+            cut_off,
+            "opening the store took longer than a second: most of it goes into reading the database again (recovery_ms), the rest into closing runs that were cut off"
+        );
     }
 
     fn close_what_was_left_open(&self) -> Result<Vec<Run>, Error> {

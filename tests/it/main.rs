@@ -6,6 +6,7 @@ mod architecture;
 mod classify;
 mod common;
 mod config;
+mod crash;
 mod daemon;
 mod loopback;
 mod reload;
