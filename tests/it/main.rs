@@ -7,6 +7,7 @@ mod audit;
 mod classify;
 mod common;
 mod config;
+mod crash;
 mod daemon;
 mod loopback;
 mod reload;
