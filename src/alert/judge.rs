@@ -33,8 +33,7 @@ const KIN_LOW_MS: i64 = 6 * 60 * MINUTE_MS;
 const WORSE: f64 = 2.5;
 /// A wider scope is news after so long.
 const NEWS_MS: i64 = 6 * 60 * MINUTE_MS;
-/// Inside an incident of a rate below the first, this is news: a rate of at least the second, and so many times its own.
-const FAINT: f64 = 0.3;
+/// Inside a faint incident this is news: a rate of at least the first, and so many times its own.
 const GRAVE: f64 = 0.6;
 const FAR_WORSE: f64 = 3.0;
 
@@ -496,9 +495,10 @@ impl Detector {
     ) {
         let case = &self.cases[index];
         let own = case.rate();
-        if case.stream != stream || own >= FAINT {
+        if case.stream != stream || !case.is_faint() {
             return;
         }
+        let since = case.faint_since;
         let Some(lane) = self
             .everyone
             .get(&id)
@@ -507,6 +507,7 @@ impl Detector {
             return;
         };
         let raised = Lane {
+            floor: lane.floor.max(since),
             usual: Rates {
                 bad: own.max(lane.usual.bad),
                 ..lane.usual
