@@ -669,7 +669,7 @@ fn is_lasting(class: Class) -> bool {
 /// The odds of so many bad runs in a row, as a logarithm.
 fn by_chance(runs: u32, usual: &Rates) -> f64 {
     let first = usual.bad.max(1e-4);
-    -first.ln() - f64::from(runs.saturating_sub(1)) * usual.repeat.max(first).ln()
+    -first.ln() - f64::from(runs.saturating_sub(1)) * usual.repeat(0).max(first).ln()
 }
 
 /// A name that the same runs give again, and that no other incident has: FNV-1a over what makes it this one.
