@@ -239,7 +239,7 @@ impl Detector {
     ) -> Option<(Place, Evidence)> {
         let place = self.place(id, stream, &evidence, now);
         let members = self.unexplained(&place.area, stream);
-        if members.len() > 1
+        if place.bad.len() > 1
             && let Some(evidence) = self.again(&members, stream, &evidence, now)
         {
             return Some((place, evidence));
