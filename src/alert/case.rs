@@ -213,11 +213,9 @@ impl Case {
         let row = self.rows.entry(id).or_default();
         row.good = if is_bad { 0 } else { row.good + 1 };
         row.is_steady = usual <= STEADY;
-        let rate = if self.is_low() {
-            self.rate() / 2.0
-        } else {
-            self.rate()
-        };
+        // A window is found where it is worst: what goes on is rather less.
+        let rate = self.tally.bad / (self.tally.runs + 2.0);
+        let rate = if self.is_low() { rate / 2.0 } else { rate };
         let expected = rate.max(4.0 * usual).clamp(0.05, 0.9);
         let usual = usual.clamp(1e-4, expected * 0.9);
         if is_bad {
