@@ -25,6 +25,8 @@ pub mod verdict;
 
 pub mod alert;
 
+pub mod control;
+
 pub mod schedule;
 
 // Edges: the only places that touch clock, network, browser and disk.

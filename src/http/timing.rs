@@ -227,6 +227,11 @@ impl Resolver {
         }
     }
 
+    /// Whether this name is answered without asking anybody.
+    pub(super) fn is_known(&self, name: &str) -> bool {
+        self.known(name).is_some()
+    }
+
     /// `localhost` and `invalid` are answered here and never asked of a server (RFC 6761 section 6).
     fn known(&self, name: &str) -> Option<Vec<IpAddr>> {
         if let Some(address) = self.hosts.get(name) {
@@ -239,7 +244,7 @@ impl Resolver {
         }
     }
 
-    async fn lookup(self, name: String) -> io::Result<Vec<IpAddr>> {
+    pub(super) async fn lookup(self, name: String) -> io::Result<Vec<IpAddr>> {
         let addresses = match self.known(&name) {
             Some(addresses) => addresses,
             None => {

@@ -42,6 +42,21 @@ impl Tools {
         })
     }
 
+    /// For the provider on this machine: the same browsers, no proxy, and nobody who watches.
+    pub fn for_loopback(&self) -> Self {
+        Self {
+            http: self.http.direct(),
+            browsers: self.browsers.clone(),
+            manners: Arc::default(),
+            watcher: Arc::new(|_, _| ()),
+        }
+    }
+
+    /// What requests are made with.
+    pub fn http(&self) -> &Http {
+        &self.http
+    }
+
     /// Browser sessions in use, and how many there may be.
     pub fn browser_sessions(&self) -> (usize, usize) {
         self.browsers.sessions()
