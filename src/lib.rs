@@ -34,10 +34,13 @@ pub mod clock;
 
 pub mod http;
 pub mod loopback;
+pub mod machine;
 pub mod totp;
 pub mod vault;
 
 pub mod browser;
+
+pub mod egress;
 
 pub mod evidence;
 pub mod store;

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::{Contact, Doubt, Findings, Reach, Rehearsal, Sighting, Trial, coinciding, doubts};
 use crate::taxonomy::Class;
 
-/// Tokens and certificates are not checked more finely than this, in milliseconds.
-const CLOCK_LIMIT_MS: i64 = 60_000;
+/// Clocks further apart than this make tokens fail at the edges of their lifetime.
+const CLOCK_LIMIT_MS: i64 = 30_000;
 
 /// Clocks that are this close agree.
 const CLOCK_SPREAD_MS: i64 = 10_000;
