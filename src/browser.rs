@@ -156,6 +156,23 @@ impl Browsers {
         entered.map_err(|(finding, _)| Finding::new(Class::WebdriverUnavailable, finding.detail))
     }
 
+    /// Whether they are started by this process, on this machine.
+    pub fn are_own(&self) -> bool {
+        self.pool.settings.url.is_none()
+    }
+
+    /// The proxy that the arguments of the browser name. One for each scheme, or one by script, is not looked at.
+    pub fn proxy(&self) -> Option<Url> {
+        let args = self.pool.settings.args.iter();
+        let value = args
+            .rev()
+            .find_map(|arg| arg.strip_prefix("--proxy-server="))?;
+        match value.contains("://") {
+            true => Url::parse(value).ok(),
+            false => Url::parse(&format!("http://{value}")).ok(),
+        }
+    }
+
     /// Browsers in use by runs at this moment, and how many there may be.
     pub fn sessions(&self) -> (usize, usize) {
         let max = self.pool.settings.max_sessions.max(1);

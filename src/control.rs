@@ -34,6 +34,11 @@ impl Site {
         })
     }
 
+    /// Of something without an address.
+    pub fn named(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+
     /// Its name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -94,6 +99,8 @@ pub struct Sighting {
     /// Where it was going when it ended.
     pub site: Site,
     pub reach: Reach,
+    /// Whether it ended in the browser's part.
+    pub in_browser: bool,
     pub ended_at: Timestamp,
     /// Absent where the run passed.
     pub class: Option<Class>,
@@ -190,7 +197,10 @@ pub enum Rehearsal {
     /// It took too long, which a machine that is only busy does as well.
     Overdue,
     /// What stopped it, in one line.
-    Failed(String),
+    Failed {
+        in_browser: bool,
+        why: String,
+    },
 }
 
 /// An independent place, and what came of asking it.

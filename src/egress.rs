@@ -18,7 +18,7 @@ use crate::http::{self, Http, Request};
 use crate::redact::Redactor;
 use crate::taxonomy::{Class, Stage};
 
-pub use targets::{Target, targets};
+pub use targets::{Target, front_door, targets};
 
 /// Where the machine's own name resolution is set up.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
@@ -53,19 +53,26 @@ pub struct Egress {
     pub nameservers: Vec<Contact>,
 }
 
+/// Whom and what to ask.
+#[derive(Debug, Clone, Default)]
+pub struct Questions {
+    pub targets: Vec<Target>,
+    /// Names that should resolve.
+    pub names: Vec<String>,
+    /// A proxy that the browser alone is told of.
+    pub browser_proxy: Option<Url>,
+    /// The address that failed.
+    pub failing: Option<Url>,
+}
+
 /// Asks all at the same time; whoever has not answered at `deadline` did not.
-pub async fn examine(
-    http: &Http,
-    targets: &[Target],
-    names: &[String],
-    failing: &Url,
-    deadline: Instant,
-) -> Egress {
+pub async fn examine(http: &Http, questions: &Questions, deadline: Instant) -> Egress {
+    let Questions { targets, names, .. } = questions;
     let (trials, lookups, proxies, nameservers) = tokio::join!(
         join_all(targets.iter().map(|target| attempt(http, target, deadline))),
         join_all(names.iter().map(|name| look_up(http, name, deadline))),
-        proxies(http, targets, failing, deadline),
-        nameservers(http, failing, deadline),
+        proxies(http, questions, deadline),
+        nameservers(http, questions.failing.as_ref(), deadline),
     );
     Egress {
         trials,
@@ -152,14 +159,13 @@ async fn look_up(http: &Http, name: &str, deadline: Instant) -> Lookup {
 }
 
 /// The proxies that the place at hand and the independent ones are reached through.
-async fn proxies(
-    http: &Http,
-    targets: &[Target],
-    failing: &Url,
-    deadline: Instant,
-) -> Vec<Contact> {
-    let urls = targets.iter().map(|target| &target.url).chain([failing]);
-    let mut proxies: Vec<Url> = urls.filter_map(|url| http.proxy_for(url)).collect();
+async fn proxies(http: &Http, questions: &Questions, deadline: Instant) -> Vec<Contact> {
+    let urls = questions.targets.iter().map(|target| &target.url);
+    let urls = urls.chain(&questions.failing);
+    let mut proxies: Vec<Url> = urls
+        .filter_map(|url| http.proxy_for(url))
+        .chain(questions.browser_proxy.clone())
+        .collect();
     proxies.sort();
     proxies.dedup();
     join_all(proxies.iter().map(|proxy| contact(http, proxy, deadline))).await
@@ -178,7 +184,10 @@ pub async fn contact(http: &Http, url: &Url, deadline: Instant) -> Contact {
 }
 
 /// The machine's nameservers, asked for the name at hand. Nobody is asked where that name is resolved without them.
-async fn nameservers(http: &Http, failing: &Url, deadline: Instant) -> Vec<Contact> {
+async fn nameservers(http: &Http, failing: Option<&Url>, deadline: Instant) -> Vec<Contact> {
+    let Some(failing) = failing else {
+        return Vec::new();
+    };
     let host = failing.host_str().unwrap_or_default();
     if http.proxy_for(failing).is_some() || http.is_known(host) {
         return Vec::new();

@@ -13,7 +13,7 @@ use crate::config::Daemon;
 use crate::daemon::{self, Runner};
 use crate::evidence::Folder;
 use crate::journey::Tools;
-use crate::pipeline;
+use crate::pipeline::{self, Control};
 use crate::run::Run;
 use crate::telemetry::Telemetry;
 
@@ -37,6 +37,7 @@ pub(crate) async fn serve(
     stop: impl Future<Output = ()> + Send,
 ) -> anyhow::Result<()> {
     let tools = Tools::new(&config.http, config.browser.clone(), Arc::new(|_, _| ()))?;
+    let control = Control::new(&tools, config.egress, &config.probes);
     let telemetry = Arc::new(Telemetry::new(&config.location)?);
     let settings = daemon::Settings {
         access: config.access.clone(),
@@ -49,7 +50,7 @@ pub(crate) async fn serve(
         store: config.store.path.clone(),
     };
     let folder = Folder::of_store(&config.store.path);
-    let runner = runner(tools.clone(), config.location, folder, seen);
+    let runner = runner(tools.clone(), control, config.location, folder, seen);
     let served = tokio::select! {
         served = daemon::serve(settings, listener, runner, stop) => served,
         () = count_browsers(&tools, &telemetry) => Ok(()),
@@ -69,16 +70,18 @@ async fn count_browsers(tools: &Tools, telemetry: &Telemetry) {
 
 fn runner(
     tools: Tools,
+    control: Control,
     location: String,
     folder: Folder,
     seen: impl Fn(&Run) + Send + Sync + 'static,
 ) -> Runner {
-    let shared = Arc::new((tools, location, folder, seen));
+    let shared = Arc::new((tools, control, location, folder, seen));
     Arc::new(move |probe, id, scheduled_at| {
         let shared = Arc::clone(&shared);
         async move {
-            let (tools, location, folder, seen) = shared.as_ref();
-            let mut run = pipeline::execute(&probe, id, location, scheduled_at, tools).await;
+            let (tools, control, location, folder, seen) = shared.as_ref();
+            let run = pipeline::execute(&probe, id, location, scheduled_at, tools).await;
+            let mut run = control.review(&probe, run).await;
             if let Err(error) = tokio::task::block_in_place(|| folder.save(&mut run)) {
                 tracing::warn!(run.id = %id, %error, "the evidence could not be written");
             }

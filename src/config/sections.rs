@@ -142,8 +142,16 @@ impl EgressSettings {
     pub(super) fn ready(self) -> egress::Settings {
         egress::Settings {
             control: self.control,
-            targets: self.targets.into_iter().map(|Text(Place(url))| url).collect(),
-            names: self.names.into_iter().map(|Text(HostName(name))| name).collect(),
+            targets: self
+                .targets
+                .into_iter()
+                .map(|Text(Place(url))| url)
+                .collect(),
+            names: self
+                .names
+                .into_iter()
+                .map(|Text(HostName(name))| name)
+                .collect(),
         }
     }
 }

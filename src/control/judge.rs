@@ -26,7 +26,7 @@ pub struct Judgement {
 }
 
 /// Whose fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
 #[strum(serialize_all = "snake_case")]
 pub enum Blame {
     /// This machine's, or its network's: the provider was not judged.
@@ -44,10 +44,12 @@ pub fn judge(failure: &Sighting, recent: &[Sighting], findings: &Findings) -> Ju
     let others: BTreeSet<&str> = coinciding(failure, recent)
         .map(|other| other.provider.as_str())
         .collect();
-    let judged = doubts.iter().find_map(|doubt| match doubt {
-        Doubt::Clock => clock(failure, findings),
-        Doubt::Machine => machine(findings, !others.is_empty()),
-        Doubt::Path => path(failure, findings),
+    let judged = rehearsal(failure, doubts, findings, !others.is_empty()).or_else(|| {
+        doubts.iter().find_map(|doubt| match doubt {
+            Doubt::Clock => clock(failure, findings),
+            Doubt::Machine => machine(findings),
+            Doubt::Path => path(failure, findings),
+        })
     });
     judged.unwrap_or_else(|| Judgement {
         blame: Blame::Undecided,
@@ -73,7 +75,9 @@ fn unexplained(others: &BTreeSet<&str>, findings: &Findings) -> String {
     let at_home = match findings.rehearsal {
         Rehearsal::Passed => "signing in at the built-in provider works",
         Rehearsal::Overdue => "the built-in provider was not signed in at in time",
-        Rehearsal::NotHeld | Rehearsal::Failed(_) => "nothing was found wrong with this machine",
+        Rehearsal::NotHeld | Rehearsal::Failed { .. } => {
+            "nothing was found wrong with this machine"
+        }
     };
     match others.is_empty() {
         true => format!("{at_home}; no independent place to compare with"),
@@ -125,33 +129,44 @@ pub(crate) fn agreed_offset_ms(trials: &[&Trial]) -> Option<i64> {
     (is_vouched || (agreeing >= 2 && agreeing * 2 > offsets.len())).then_some(middle)
 }
 
-/// The machine itself: nothing that a provider could do makes these go wrong.
-fn machine(findings: &Findings, do_others_fail: bool) -> Option<Judgement> {
+/// What fails at a provider on this machine as well does not fail because of any other.
+fn rehearsal(
+    failure: &Sighting,
+    doubts: &[Doubt],
+    findings: &Findings,
+    do_others_fail: bool,
+) -> Option<Judgement> {
+    if doubts == [Doubt::Clock] {
+        return None;
+    }
+    match &findings.rehearsal {
+        // A browser that fails is no reason for a request that was sent without it.
+        Rehearsal::Failed { in_browser, why } if failure.in_browser || !in_browser => ours(
+            format!("signing in at the built-in provider on this machine fails too: {why}"),
+        ),
+        Rehearsal::Overdue if do_others_fail && doubts.contains(&Doubt::Machine) => ours(
+            "signing in at the built-in provider on this machine takes too long too: it is overloaded",
+        ),
+        Rehearsal::Failed { .. } | Rehearsal::Overdue | Rehearsal::NotHeld | Rehearsal::Passed => {
+            None
+        }
+    }
+}
+
+/// A machine that has nothing left to work with.
+fn machine(findings: &Findings) -> Option<Judgement> {
     let mib = |bytes: u64| bytes >> 20;
-    if let Some(bytes) = findings
-        .memory_bytes
-        .filter(|bytes| *bytes < MEMORY_LOW_BYTES)
-    {
+    if let Some(bytes) = findings.memory_bytes.filter(|it| *it < MEMORY_LOW_BYTES) {
         return ours(format!(
             "this machine has only {} MiB of memory left",
             mib(bytes)
         ));
     }
-    if let Some(bytes) = findings.disk_bytes.filter(|bytes| *bytes < DISK_LOW_BYTES) {
-        return ours(format!(
-            "the folder for temporary files has only {} MiB left",
-            mib(bytes)
-        ));
-    }
-    match &findings.rehearsal {
-        Rehearsal::Failed(why) => ours(format!(
-            "signing in at the built-in provider on this machine fails too: {why}"
-        )),
-        Rehearsal::Overdue if do_others_fail => ours(
-            "signing in at the built-in provider on this machine takes too long too: it is overloaded",
-        ),
-        Rehearsal::Overdue | Rehearsal::NotHeld | Rehearsal::Passed => None,
-    }
+    let bytes = findings.disk_bytes.filter(|it| *it < DISK_LOW_BYTES)?;
+    ours(format!(
+        "the folder for temporary files has only {} MiB left",
+        mib(bytes)
+    ))
 }
 
 /// The way out, as far as it is the way to the place that failed.

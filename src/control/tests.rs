@@ -14,6 +14,7 @@ fn sighting(provider: &str, class: Option<Class>, second: i64) -> Sighting {
         provider: provider.to_owned(),
         site: site(&format!("login.{provider}.example")),
         reach: Reach::Public,
+        in_browser: true,
         ended_at: at(second),
         class,
     }
@@ -354,20 +355,33 @@ fn the_clock_is_judged_by_others() {
 
 #[test]
 fn a_machine_that_cannot_sign_in_at_itself_judges_nobody() {
-    let failed = Findings {
-        rehearsal: Rehearsal::Failed("login: navigation_timeout".to_owned()),
-        ..good()
+    let failed = |in_browser| Findings {
+        rehearsal: Rehearsal::Failed {
+            in_browser,
+            why: "login: navigation_timeout".to_owned(),
+        },
+        ..with_trials(vec![trial("up", UP)])
     };
     let other = [sighting("other", Some(Class::UnexpectedPage), -60)];
     for class in [
         Class::NavigationTimeout,
-        Class::RequestTimeout,
+        Class::DnsFailure,
         Class::ElementNotFound,
+        Class::ConnectRefused,
     ] {
-        check(class, &other, &failed, Blame::Ours, "navigation_timeout");
+        check(
+            class,
+            &other,
+            &failed(true),
+            Blame::Ours,
+            "navigation_timeout",
+        );
     }
-    // A refused connection does not come from a browser that fails.
-    check(Class::ConnectRefused, &other, &failed, Blame::Undecided, "");
+    // A request that is sent without a browser does not fail because of one.
+    let mut failure = sighting("acme", Some(Class::ConnectRefused), 0);
+    failure.in_browser = false;
+    assert_eq!(judge(&failure, &[], &failed(true)).blame, Blame::Theirs);
+    assert_eq!(judge(&failure, &[], &failed(false)).blame, Blame::Ours);
     let slow = Findings {
         rehearsal: Rehearsal::Overdue,
         ..good()

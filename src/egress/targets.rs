@@ -28,7 +28,7 @@ pub fn targets(settings: &Settings, probes: &[Probe]) -> Vec<Target> {
     });
     let mut by_site: BTreeMap<Site, Target> = BTreeMap::new();
     for probe in probes {
-        let Some(url) = address(probe) else {
+        let Some(url) = front_door(probe) else {
             continue;
         };
         let target = by_site.entry(Site::of(&url)).or_insert_with(|| Target {
@@ -43,7 +43,7 @@ pub fn targets(settings: &Settings, probes: &[Probe]) -> Vec<Target> {
 }
 
 /// What costs a provider least to answer: its metadata, else the front door of the token endpoint's host.
-fn address(probe: &Probe) -> Option<Url> {
+pub fn front_door(probe: &Probe) -> Option<Url> {
     if let Some(issuer) = &probe.server.issuer {
         let issuer = issuer.trim_end_matches('/');
         return Url::parse(&format!("{issuer}/.well-known/openid-configuration")).ok();

@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use super::*;
 
@@ -21,13 +21,15 @@ fn target(url: &str) -> Target {
     }
 }
 
-/// An address of this machine where nobody listens any more.
-async fn dead() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap().to_string()
+/// An address of this machine where nobody listens, and that nobody else can take meanwhile.
+fn dead() -> (TcpSocket, String) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap().to_string();
+    (socket, address)
 }
 
-/// A server that answers everything with a `Date` ten minutes ahead of 2026.
+/// A server that answers everything with this `Date`.
 async fn server(date: &'static str) -> String {
     let answer = move || async move { ([("date", date)], "hello") };
     let router = axum::Router::new().fallback(answer);
@@ -40,7 +42,7 @@ async fn server(date: &'static str) -> String {
 #[tokio::test]
 async fn each_way_of_asking_says_what_came_back() {
     let up = server("Sun, 01 Mar 2026 12:00:10 GMT").await;
-    let down = dead().await;
+    let (_held, down) = dead();
     let http = http(&http::Settings::default());
     let targets = [
         target(&format!("http://{up}/")),
@@ -49,9 +51,13 @@ async fn each_way_of_asking_says_what_came_back() {
         target(&format!("tcp://{down}")),
         target("https://nowhere.invalid/"),
     ];
-    let failing = "http://127.0.0.1:1/".parse().unwrap();
-    let names = ["localhost".to_owned(), "nowhere.invalid".to_owned()];
-    let found = examine(&http, &targets, &names, &failing, patient()).await;
+    let questions = Questions {
+        targets: targets.to_vec(),
+        names: vec!["localhost".to_owned(), "nowhere.invalid".to_owned()],
+        failing: Some("http://127.0.0.1:1/".parse().unwrap()),
+        browser_proxy: None,
+    };
+    let found = examine(&http, &questions, patient()).await;
     let classes: Vec<Option<Class>> = found
         .trials
         .iter()
@@ -73,20 +79,17 @@ async fn each_way_of_asking_says_what_came_back() {
 
 #[tokio::test]
 async fn proxies_on_the_way_are_tried() {
-    let dead = dead().await;
+    let (_held, dead) = dead();
     let http = http(&http::Settings {
         proxy: Some(format!("http://{dead}").parse().unwrap()),
         ..http::Settings::default()
     });
-    let failing = "https://login.example/".parse().unwrap();
-    let found = examine(
-        &http,
-        &[target("https://www.example/")],
-        &[],
-        &failing,
-        patient(),
-    )
-    .await;
+    let questions = Questions {
+        targets: vec![target("https://www.example/")],
+        failing: Some("https://login.example/".parse().unwrap()),
+        ..Questions::default()
+    };
+    let found = examine(&http, &questions, patient()).await;
     let proxy = Contact {
         name: dead,
         answers: false,

@@ -52,6 +52,16 @@ impl Tools {
         }
     }
 
+    /// Whether the browsers run on this machine, and not behind the address of a grid.
+    pub fn has_own_browser(&self) -> bool {
+        self.browsers.are_own()
+    }
+
+    /// A proxy that the browsers alone are told of.
+    pub fn browser_proxy(&self) -> Option<url::Url> {
+        self.browsers.proxy()
+    }
+
     /// What requests are made with.
     pub fn http(&self) -> &Http {
         &self.http
