@@ -45,8 +45,9 @@ impl Site {
     }
 }
 
+/// The name of this machine, or an address that a scheme without rules of its own keeps as a name.
 fn is_local(name: &str) -> bool {
-    name == "localhost" || name.ends_with(".localhost")
+    name == "localhost" || name.ends_with(".localhost") || name.parse::<IpAddr>().is_ok()
 }
 
 fn registered(name: &str) -> String {

@@ -476,6 +476,7 @@ fn a_site_is_what_one_operator_runs() {
     check("https://example.com:8443/", "example.com");
     check("https://intranet/", "intranet");
     check("http://127.0.0.1:9000/", "127.0.0.1:9000");
+    check("tcp://127.0.0.1:9000", "127.0.0.1:9000");
     check("http://localhost:9000/", "localhost:9000");
     check("https://[2001:db8::1]/", "[2001:db8::1]:443");
 }

@@ -6,6 +6,7 @@ mod architecture;
 mod classify;
 mod common;
 mod config;
+mod control;
 mod daemon;
 mod loopback;
 mod telemetry;
