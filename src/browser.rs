@@ -35,7 +35,7 @@ use url::Url;
 pub use catch::Callback;
 pub use tab::{Arrival, Tab};
 
-use crate::run::Finding;
+use crate::run::{BrowserVersion, Finding};
 use crate::taxonomy::Class;
 use driver::unavailable;
 use session::Session;
@@ -85,6 +85,16 @@ enum Kind {
 }
 
 impl Settings {
+    /// Where the driver is found, as a run finds it.
+    pub fn driver_path(&self) -> Option<PathBuf> {
+        driver::find(&self.driver)
+    }
+
+    /// Whether the driver is that of Firefox; all others drive Chromium or its kin.
+    pub fn is_firefox(&self) -> bool {
+        self.kind() == Kind::Firefox
+    }
+
     fn kind(&self) -> Kind {
         let name = self.driver.rsplit('/').next().unwrap_or_default();
         if name.contains("gecko") || name.contains("firefox") {
@@ -154,6 +164,25 @@ impl Browsers {
         let session = Session::start(&pool.settings, deadline).await?;
         let entered = Tab::enter(session, Arc::clone(pool), permit, deadline).await;
         entered.map_err(|(finding, _)| Finding::new(Class::WebdriverUnavailable, finding.detail))
+    }
+
+    /// Starts a browser as a run would, opens a window in it, and ends it.
+    pub async fn try_out(
+        settings: &Settings,
+        deadline: Instant,
+    ) -> Result<BrowserVersion, Finding> {
+        let browsers = Self::new(settings.clone());
+        let tab = browsers.acquire(deadline).await;
+        let tried = match tab {
+            Ok(tab) => {
+                let version = tab.version();
+                tab.close().await;
+                Ok(version)
+            }
+            Err(finding) => Err(finding),
+        };
+        browsers.shutdown().await;
+        tried
     }
 
     /// Whether they are started by this process, on this machine.

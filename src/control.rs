@@ -13,7 +13,7 @@ use crate::taxonomy::Class;
 
 mod judge;
 
-pub use judge::{Blame, Judgement, judge};
+pub use judge::{Blame, CLOCK_LIMIT_MS, Judgement, agreed_offset_ms, judge};
 
 /// Failures this close to each other coincide.
 const TOGETHER: SignedDuration = SignedDuration::from_secs(120);

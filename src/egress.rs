@@ -4,18 +4,17 @@
 mod nameserver;
 mod targets;
 
-use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
 use futures::future::join_all;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use crate::control::{Answer, Contact, Lookup, Reach, Site, Trial};
 use crate::http::{self, Http, Request};
 use crate::redact::Redactor;
+use crate::run::Finding;
 use crate::taxonomy::{Class, Stage};
 
 pub use targets::{Target, front_door, targets};
@@ -67,15 +66,24 @@ pub struct Questions {
 
 /// Asks all at the same time; whoever has not answered at `deadline` did not.
 pub async fn examine(http: &Http, questions: &Questions, deadline: Instant) -> Egress {
-    let Questions { targets, names, .. } = questions;
-    let (trials, lookups, proxies, nameservers) = tokio::join!(
-        join_all(targets.iter().map(|target| attempt(http, target, deadline))),
-        join_all(names.iter().map(|name| look_up(http, name, deadline))),
+    let targets = questions.targets.iter();
+    let (trials, around) = tokio::join!(
+        join_all(targets.map(|target| attempt(http, target, deadline))),
+        around(http, questions, deadline),
+    );
+    Egress { trials, ..around }
+}
+
+/// Everything but the targets themselves.
+pub async fn around(http: &Http, questions: &Questions, deadline: Instant) -> Egress {
+    let names = questions.names.iter();
+    let (lookups, proxies, nameservers) = tokio::join!(
+        join_all(names.map(|name| look_up(http, name, deadline))),
         proxies(http, questions, deadline),
         nameservers(http, questions.failing.as_ref(), deadline),
     );
     Egress {
-        trials,
+        trials: Vec::new(),
         lookups,
         proxies,
         nameservers,
@@ -94,24 +102,33 @@ pub async fn reach(http: &Http, url: &Url, deadline: Instant) -> Reach {
     }
 }
 
-/// Asks one place, by a GET where it speaks HTTP: any answer will do.
+/// Asks one place, and notes what came of it.
 pub async fn attempt(http: &Http, target: &Target, deadline: Instant) -> Trial {
-    let reach = reach(http, &target.url, deadline).await;
-    let result = match target.url.scheme() {
-        "tcp" => connect(http, &target.url, deadline)
-            .await
-            .map(|()| Answer::default()),
-        _ => get(http, &target.url, deadline).await,
-    };
+    let (reach, result) = tokio::join!(
+        reach(http, &target.url, deadline),
+        ask(http, &target.url, deadline)
+    );
+    trial(target, reach, &result)
+}
+
+/// What an answer, or none, says of a place.
+pub fn trial(target: &Target, reach: Reach, result: &Result<Answer, Finding>) -> Trial {
     Trial {
         site: Site::of(&target.url),
         providers: target.providers.clone(),
         reach,
-        result,
+        result: result.as_ref().copied().map_err(|finding| finding.class),
     }
 }
 
-async fn get(http: &Http, url: &Url, deadline: Instant) -> Result<Answer, Class> {
+/// Asks by a GET where `url` speaks HTTP, by a connection otherwise: any answer will do.
+pub async fn ask(http: &Http, url: &Url, deadline: Instant) -> Result<Answer, Finding> {
+    if url.scheme() == "tcp" {
+        return http
+            .reach(url, false, deadline)
+            .await
+            .map(|()| Answer::default());
+    }
     let session = http.session(Arc::new(Redactor::default()));
     let request = Request::get(Stage::Monitor, url.clone());
     match session.send(request, deadline).await {
@@ -120,35 +137,8 @@ async fn get(http: &Http, url: &Url, deadline: Instant) -> Result<Answer, Class>
         }),
         // More than we read is an answer too.
         Err(finding) if finding.class == Class::ResponseTooLarge => Ok(Answer::default()),
-        Err(finding) => Err(finding.class),
+        Err(finding) => Err(finding),
     }
-}
-
-/// Opens a connection to host and port of `url` and closes it. Past every proxy.
-pub async fn connect(http: &Http, url: &Url, deadline: Instant) -> Result<(), Class> {
-    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
-        return Err(Class::ConfigInvalid);
-    };
-    let addresses = match timeout_at(deadline, http.resolve(host)).await {
-        Ok(Ok(addresses)) => addresses,
-        Ok(Err(_)) | Err(_) => return Err(Class::DnsFailure),
-    };
-    let attempt = open_any(addresses, port);
-    match timeout_at(deadline, attempt).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
-            Err(Class::ConnectRefused)
-        }
-        Ok(Err(_)) | Err(_) => Err(Class::ConnectTimeout),
-    }
-}
-
-async fn open_any(addresses: Vec<IpAddr>, port: u16) -> std::io::Result<()> {
-    let addresses: Vec<SocketAddr> = addresses
-        .into_iter()
-        .map(|address| SocketAddr::new(address, port))
-        .collect();
-    TcpStream::connect(&addresses[..]).await.map(drop)
 }
 
 async fn look_up(http: &Http, name: &str, deadline: Instant) -> Lookup {
@@ -179,7 +169,7 @@ pub async fn contact(http: &Http, url: &Url, deadline: Instant) -> Contact {
             Some(port) => format!("{host}:{port}"),
             None => host.to_owned(),
         },
-        answers: connect(http, url, deadline).await.is_ok(),
+        answers: http.reach(url, false, deadline).await.is_ok(),
     }
 }
 

@@ -5,6 +5,7 @@
 //! more than `max_body_bytes`.
 
 mod capture;
+mod contact;
 mod date;
 mod fault;
 mod message;
@@ -163,11 +164,14 @@ impl Http {
 
     /// Addresses of `host`, as requests find them; an address stands for itself.
     pub async fn resolve(&self, host: &str) -> std::io::Result<Vec<IpAddr>> {
-        let bare = host.trim_matches(['[', ']']).to_ascii_lowercase();
-        match bare.parse() {
-            Ok(address) => Ok(vec![address]),
-            Err(_) => self.0.resolver.clone().lookup(bare).await,
-        }
+        let bare = host.trim_matches(['[', ']']);
+        self.0.resolver.clone().addresses(bare).await
+    }
+
+    /// Whether host and port of `url` take a connection, past every proxy, and speak TLS on it where `with_tls`. Sends
+    /// nothing else.
+    pub async fn reach(&self, url: &Url, with_tls: bool, deadline: Instant) -> Result<(), Finding> {
+        contact::open(&self.0, url, with_tls, deadline).await
     }
 
     /// For one run: with connections of its own, so that name resolution, connect and TLS are measured in every run.

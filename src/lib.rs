@@ -57,6 +57,8 @@ pub mod api;
 
 pub mod config;
 
+pub mod doctor;
+
 // Root: what runs it all.
 pub mod daemon;
 

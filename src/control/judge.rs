@@ -6,7 +6,7 @@ use super::{Contact, Doubt, Findings, Reach, Rehearsal, Sighting, Trial, coincid
 use crate::taxonomy::Class;
 
 /// Clocks further apart than this make tokens fail at the edges of their lifetime.
-const CLOCK_LIMIT_MS: i64 = 30_000;
+pub const CLOCK_LIMIT_MS: i64 = 30_000;
 
 /// Clocks that are this close agree.
 const CLOCK_SPREAD_MS: i64 = 10_000;
@@ -114,7 +114,7 @@ fn clock(failure: &Sighting, findings: &Findings) -> Option<Judgement> {
 }
 
 /// Clock of others minus ours, where at least two agree, or one that the configuration vouches for.
-pub(crate) fn agreed_offset_ms(trials: &[&Trial]) -> Option<i64> {
+pub fn agreed_offset_ms(trials: &[&Trial]) -> Option<i64> {
     let told = |trial: &&Trial| trial.result.ok()?.clock_offset_ms;
     let mut offsets: Vec<i64> = trials.iter().filter_map(told).collect();
     offsets.sort_unstable();

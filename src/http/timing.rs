@@ -244,7 +244,15 @@ impl Resolver {
         }
     }
 
-    pub(super) async fn lookup(self, name: String) -> io::Result<Vec<IpAddr>> {
+    /// Addresses of a name, or of an address itself.
+    pub(super) async fn addresses(self, host: &str) -> io::Result<Vec<IpAddr>> {
+        match host.parse() {
+            Ok(address) => Ok(vec![address]),
+            Err(_) => self.lookup(host.to_ascii_lowercase()).await,
+        }
+    }
+
+    async fn lookup(self, name: String) -> io::Result<Vec<IpAddr>> {
         let addresses = match self.known(&name) {
             Some(addresses) => addresses,
             None => {
