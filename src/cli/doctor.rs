@@ -10,7 +10,7 @@ use crate::config::{self, Faults};
 use crate::doctor::{self, Check, Level};
 
 /// Columns of a line before a name is found in it.
-const INDENT: usize = 26;
+const INDENT: usize = 28;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -65,7 +65,7 @@ fn json(file: Option<&Path>, faults: Option<&Faults>, checks: &[Check]) -> anyho
 fn pretty(file: Option<&Path>, faults: Option<&Faults>, checks: &[Check]) -> String {
     let mut text = String::new();
     for check in checks {
-        let line = format!("{:<9}  {:<15}{}", check.level, check.check, check.found);
+        let line = format!("{:<9}  {:<15}  {}", check.level, check.check, check.found);
         let _ = writeln!(text, "{line}");
         if let Some(mend) = &check.mend {
             let _ = writeln!(text, "{:INDENT$}-> {mend}", "");

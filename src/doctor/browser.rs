@@ -92,15 +92,23 @@ impl Program {
     }
 
     fn words(&self) -> String {
-        let version = match self.version.split_once(" (") {
-            Some((version, _)) => version,
-            None => &self.version,
-        };
-        match version {
-            "" => format!("{}, which does not tell its version", self.path.display()),
-            version => format!("{version} at {}", self.path.display()),
+        let place = self.path.display();
+        match named(&self.version).as_str() {
+            "" => format!("{place}, which does not tell its version"),
+            name => format!("{name} at {place}"),
         }
     }
+}
+
+/// Up to the number: what comes behind it is about the build.
+fn named(version: &str) -> String {
+    let is_number = |word: &str| word.starts_with(|first: char| first.is_ascii_digit());
+    let words: Vec<&str> = version.split_whitespace().collect();
+    let end = words
+        .iter()
+        .position(|word| is_number(word))
+        .map_or(0, |at| at + 1);
+    words[..end].join(" ")
 }
 
 fn browser_path(settings: &Settings) -> Option<PathBuf> {
@@ -247,7 +255,7 @@ fn sandbox(facts: &Sandbox) -> Check {
         Sandbox { is_root: true, .. } => Check::fault(
             NAME,
             "Chromium refuses to start its sandbox for root",
-            "run authcanary as a user of its own; where it has to be root, as in many containers, write `browser: {args: [\"--no-sandbox\"]}` in the daemon file",
+            "run authcanary as a user of its own, or write `browser: {args: [\"--no-sandbox\"]}` in the daemon file",
         ),
         Sandbox {
             forbidden_by: Some(setting),
@@ -301,6 +309,19 @@ mod tests {
         );
         assert_eq!(check(driver, "Google Chrome 155.0.1.2"), Level::Fault);
         assert_eq!(check(driver, ""), Level::Skipped);
+    }
+
+    #[test]
+    fn names_end_with_their_number() {
+        assert_eq!(
+            named("Chromium 156.0.1 built on Debian GNU/Linux 12"),
+            "Chromium 156.0.1"
+        );
+        assert_eq!(
+            named("Mozilla Firefox 140.4.0esr"),
+            "Mozilla Firefox 140.4.0esr"
+        );
+        assert_eq!(named(""), "");
     }
 
     #[test]
