@@ -5,6 +5,7 @@ mod classify;
 mod demo;
 mod doctor;
 mod explain;
+mod reload;
 mod report;
 mod serve;
 

@@ -9,4 +9,6 @@ mod config;
 mod control;
 mod daemon;
 mod loopback;
+mod reload;
+mod systemd;
 mod telemetry;
