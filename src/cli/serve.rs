@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use futures::FutureExt;
 use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -41,6 +41,11 @@ pub(crate) async fn serve(
 ) -> anyhow::Result<()> {
     let tools = Tools::new(&config.http, config.browser.clone(), Arc::new(|_, _| ()))?;
     let control = Control::new(&tools, config.egress, &config.probes);
+    let watching = control.clone();
+    let changes = changes.inspect(move |change| match change {
+        Change::Taken(plan) => watching.watch(&plan.probes),
+        Change::Refused(_) => (),
+    });
     let telemetry = Arc::new(Telemetry::new(&config.location)?);
     let settings = daemon::Settings {
         access: config.access.clone(),
@@ -48,7 +53,7 @@ pub(crate) async fn serve(
         keep_evidence: config.store.keep.evidence,
         grace: GRACE,
         telemetry: Some(Arc::clone(&telemetry)),
-        changes,
+        changes: changes.boxed(),
         location: config.location.clone(),
         probes: config.probes,
         store: config.store.path.clone(),

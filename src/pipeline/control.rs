@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -45,7 +45,6 @@ pub struct Control(Arc<Inner>);
 struct Inner {
     tools: Tools,
     settings: egress::Settings,
-    targets: Vec<Target>,
     /// A proxy that the browser alone is told of.
     browser_proxy: Option<Url>,
     state: Mutex<State>,
@@ -53,6 +52,7 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
+    targets: Vec<Target>,
     recent: VecDeque<Sighting>,
     look: Option<Look>,
 }
@@ -73,13 +73,20 @@ impl fmt::Debug for Control {
 impl Control {
     /// For runs of `probes`. Nothing is contacted before a failure is doubtful.
     pub fn new(tools: &Tools, settings: egress::Settings, probes: &[Probe]) -> Self {
-        Self(Arc::new(Inner {
+        let control = Self(Arc::new(Inner {
             tools: tools.clone(),
-            targets: egress::targets(&settings, probes),
             settings,
             browser_proxy: tools.browser_proxy(),
             state: Mutex::default(),
-        }))
+        }));
+        control.watch(probes);
+        control
+    }
+
+    /// Other probes are run from here on; the places of those that went are left in peace.
+    pub fn watch(&self, probes: &[Probe]) {
+        let targets = egress::targets(&self.0.settings, probes);
+        self.0.state().targets = targets;
     }
 
     /// Gives the run back as it is to be stored: with what the look found, and `unknown` where the fault was ours.
@@ -111,6 +118,10 @@ impl Control {
 }
 
 impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn sighting(&self, run: &Run, place: Option<&Url>) -> Sighting {
         let class = run.verdict.as_ref().map(|verdict| verdict.class);
         let in_browser = class.is_some() && stopped_in_browser(run);
@@ -133,7 +144,7 @@ impl Inner {
 
     /// Notes a run and gives those before it.
     fn remember(&self, sighting: &Sighting) -> Vec<Sighting> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         let before = state.recent.iter().cloned().collect();
         if state.recent.len() == REMEMBERED {
             state.recent.pop_front();
@@ -148,7 +159,7 @@ impl Inner {
         failing: Option<&Url>,
         with_browser: bool,
     ) -> Shared<BoxFuture<'static, Arc<Findings>>> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         let usable = state.look.as_ref().filter(|look| {
             let is_under_way = look.findings.peek().is_none() && look.began.elapsed() < LIMIT;
             let is_fresh = look.began.elapsed() < FRESH;
@@ -158,7 +169,7 @@ impl Inner {
             return look.findings.clone();
         }
         let questions = Questions {
-            targets: self.targets.clone(),
+            targets: state.targets.clone(),
             names: self.settings.names.clone(),
             browser_proxy: self.browser_proxy.clone(),
             failing: failing.cloned(),

@@ -64,7 +64,7 @@ async fn sign_in(tools: &Tools, with_browser: bool, limit: Duration) -> io::Resu
     fs::write(&file, &secret)?;
     let provider = loopback::start(provider(&Secret::new(secret))).await?;
     let probe = probe(&provider, &file, with_browser, limit);
-    let walk = journey::run(&probe, &tools.for_loopback()).await;
+    let walk = journey::run(&probe, super::new_run_id(), &tools.for_loopback()).await;
     provider.stop().await;
     Ok(walk.stop)
 }
@@ -116,6 +116,7 @@ fn probe(provider: &Loopback, secret: &Path, with_browser: bool, limit: Duration
         authorize_params: BTreeMap::new(),
         token_params: BTreeMap::new(),
         headers: BTreeMap::new(),
+        traceparent: false,
         login: Login::Auto,
         steps: Vec::new(),
         guards: Vec::new(),
@@ -178,7 +179,7 @@ mod tests {
         let deadline = Instant::now() + Duration::from_secs(120);
         match hold(&tools, true, deadline).await {
             Rehearsal::Failed { why, .. } => {
-                assert!(why.contains("webdriver_unavailable"), "{why}")
+                assert!(why.contains("webdriver_unavailable"), "{why}");
             }
             other => panic!("{other:?}"),
         }
