@@ -76,7 +76,7 @@ fn pretty(file: Option<&Path>, faults: Option<&Faults>, checks: &[Check]) -> Str
         (_, Some(faults)) => {
             let _ = writeln!(
                 text,
-                "\nNothing was looked at that hangs on the configuration, which is wrong:\n{faults}"
+                "\nThe configuration is wrong. The machine was looked at by the settings that hold without one:\n{faults}"
             );
         }
         (None, None) => {
@@ -138,7 +138,14 @@ mod tests {
             check(Level::Fault, Some("apt-get install it")),
             check(Level::Warning, None),
         ];
-        insta::assert_snapshot!(pretty(None, None, &checks), @"");
+        insta::assert_snapshot!(pretty(None, None, &checks), @r"
+        fault      driver           something
+                                    -> apt-get install it
+        warning    driver           something
+
+        1 to mend, 1 to look at
+        Only the machine was looked at: `-c FILE` adds providers, secrets, store and channels.
+        ");
         assert_eq!(summary(&[check(Level::Ok, None)]), "all is well");
     }
 }

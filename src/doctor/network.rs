@@ -155,8 +155,14 @@ fn place_check(asked: &Asked<'_>, findings: &Findings, now: Timestamp) -> Check 
         Blame::Undecided => String::new(),
         Blame::Ours | Blame::Theirs => format!("; {reason}"),
     };
-    let found = format!("{origin}: {} ({}){why}", finding.class, finding.detail);
+    let found = format!("{origin}: {}{why}", words(finding));
     Check::new(what, level, found).mended_by(format!("authcanary explain {}", finding.class))
+}
+
+/// The end of the chain of errors is the part that people look for.
+fn words(finding: &Finding) -> String {
+    let last = finding.detail.rsplit(": ").next().unwrap_or_default();
+    format!("{last} ({})", finding.class)
 }
 
 fn origin(url: &Url) -> String {
@@ -252,7 +258,7 @@ async fn channel_check(http: &Http, name: &str, channel: &Channel, deadline: Ins
         Ok(()) => Check::ok(NAME, format!("{name}: {host} takes connections")),
         Err(finding) => Check::fault(
             NAME,
-            format!("{name}: {host}: {} ({})", finding.class, finding.detail),
+            format!("{name}: {host}: {}", words(&finding)),
             format!("authcanary explain {}", finding.class),
         ),
     }

@@ -8,6 +8,7 @@ mod common;
 mod config;
 mod control;
 mod daemon;
+mod doctor;
 mod loopback;
 mod reload;
 mod systemd;
