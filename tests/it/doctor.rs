@@ -118,14 +118,14 @@ flow: client_credentials
 environments:
   up: {{issuer: {}, client: {{id: a, secret: {{file: good}}}}}}
   gone: {{issuer: "http://{gone_at}", client: {{id: a, secret: {{file: missing}}}}}}
-  nowhere: {{issuer: "https://login.invalid", client: {{id: a, auth: none}}}}
+  nowhere: {{issuer: "https://login.invalid", client: {{id: a, secret: {{file: good}}}}}}
 "#,
             provider.issuer()
         ),
     );
     let output = doctor(&folder, &["--format", "json"]).await;
-    assert_eq!(output.status.code(), Some(2));
     let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(!text.contains("hunter2"), "{text}");
     let checks = checks(&output);
     let check = |name: &str, words: &str, level: &str, mend: &str| {

@@ -4,6 +4,7 @@
 mod browser;
 mod canary;
 mod certified;
+mod control;
 mod doctor;
 mod faults;
 mod firefox;
