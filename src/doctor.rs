@@ -18,7 +18,7 @@ use crate::config::Daemon;
 use crate::http::Http;
 
 /// Places and programs have this long to answer.
-const ANSWER: Duration = Duration::from_secs(15);
+const ANSWER: Duration = Duration::from_secs(20);
 
 /// What was found of one thing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -3,17 +3,25 @@
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use authcanary::egress;
+use authcanary::journey::Tools;
 use authcanary::loopback::{self, Loopback};
+use authcanary::pipeline::{Control, new_run_id};
+use authcanary::probe::Probe;
+use authcanary::run::Run;
+use authcanary::taxonomy::Class;
 use serde_json::Value as Json;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::common::until;
+use crate::common::{probe, quick, until};
 
 const PATIENCE: Duration = Duration::from_secs(240);
 
@@ -301,4 +309,95 @@ async fn the_daemon_stores_what_the_look_found() {
     }
     service.stop().await;
     assert!(Path::new(&folder.path().join("store/db")).exists());
+}
+
+/// A place that counts who comes.
+async fn counting() -> (Arc<AtomicUsize>, String) {
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&count);
+    let router = axum::Router::new().fallback(move || {
+        counter.fetch_add(1, Ordering::SeqCst);
+        async { "here" }
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (count, url)
+}
+
+fn control_with(target: &str, probes: &[Probe]) -> Control {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let browser = authcanary::browser::Settings::default();
+    let tools = Tools::new(&Default::default(), browser, Arc::new(|_, _| ())).unwrap();
+    let settings = egress::Settings {
+        targets: vec![target.parse().unwrap()],
+        ..egress::Settings::default()
+    };
+    Control::new(&tools, settings, probes)
+}
+
+async fn run_of(probe: &Probe, class: Option<Class>) -> Run {
+    quick(class)(Arc::new(probe.clone()), new_run_id(), None).await
+}
+
+#[tokio::test]
+async fn failures_that_arrive_together_share_one_look_and_good_runs_cause_none() {
+    let (count, url) = counting().await;
+    let probe = probe("prod");
+    let control = control_with(&url, &[]);
+    for class in [None, Some(Class::InvalidClient)] {
+        let run = control.review(&probe, run_of(&probe, class).await).await;
+        assert_eq!(run.verdict.map(|verdict| verdict.class), class);
+    }
+    assert_eq!(count.load(Ordering::SeqCst), 0);
+    let failed = run_of(&probe, Some(Class::ConnectTimeout)).await;
+    let reviews = (0..10).map(|_| control.review(&probe, failed.clone()));
+    for run in futures::future::join_all(reviews).await {
+        let facts = run.evidence.unwrap().facts;
+        assert!(facts.contains_key("control"), "{facts:?}");
+    }
+    assert_eq!(count.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn the_providers_of_the_probes_stand_in_for_targets() {
+    let at = |provider: &str, environment: &str, issuer: &str| {
+        let mut probe = probe(environment);
+        probe.provider = provider.to_owned();
+        probe.server.issuer = Some(issuer.to_owned());
+        probe
+    };
+    let mut endpoints = at("acme", "bare", "");
+    endpoints.server.issuer = None;
+    endpoints.server.endpoints.token =
+        Some("https://token.bare.example/oauth/token".parse().unwrap());
+    let mut probes = vec![
+        at("acme", "prod", "https://login.acme.example/realms/a/"),
+        at("acme", "test", "https://test.acme.example"),
+        at("partner", "prod", "https://sso.acme.example"),
+        endpoints,
+    ];
+    let settings = egress::Settings {
+        targets: vec!["tcp://ns.example.net:853".parse().unwrap()],
+        ..egress::Settings::default()
+    };
+    let found = egress::targets(&settings, &probes);
+    let words: Vec<String> = found
+        .iter()
+        .map(|target| format!("{} {}", target.url, target.providers.join("+")))
+        .collect();
+    assert_eq!(
+        words,
+        [
+            "tcp://ns.example.net:853 ",
+            "https://login.acme.example/realms/a/.well-known/openid-configuration acme+partner",
+            "https://token.bare.example/ acme",
+        ]
+    );
+    probes.extend((0..50).map(|n| at("other", "prod", &format!("https://login.other{n}.example"))));
+    assert_eq!(
+        egress::targets(&settings, &probes).len(),
+        7,
+        "the rest is left in peace"
+    );
 }
