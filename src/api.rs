@@ -24,7 +24,7 @@ use crate::clock;
 use crate::probe::ProbeId;
 use crate::run::RunId;
 use crate::store::{self, Store};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Format, Telemetry};
 
 use problem::Problem;
 use view::{Filter, Probe, Probes, Ready, Runs, UnderWay};
@@ -112,36 +112,16 @@ async fn ready(Extract(state): Extract<State>) -> (StatusCode, Json<Ready>) {
     (status, Json(Ready { ready, reasons }))
 }
 
-async fn metrics(Extract(state): Extract<State>) -> Result<Response, Problem> {
+async fn metrics(Extract(state): Extract<State>, headers: HeaderMap) -> Result<Response, Problem> {
+    let accept = headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok());
+    let format = Format::wanted(accept.unwrap_or_default());
     // Printing the series of thousands of probes takes too long for the threads that serve everybody.
-    let printed = tokio::task::spawn_blocking(move || state.telemetry.exposition()).await;
-    let text = match printed {
-        Ok(Ok(text)) => text,
-        Ok(Err(error)) => {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "cannot print the figures"
-            );
-            return Err(Problem::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "the figures cannot be printed",
-            ));
-        }
-        Err(_) => {
-            return Err(Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the daemon is stopping",
-            ));
-        }
-    };
-    Ok((
-        [(
-            header::CONTENT_TYPE,
-            "text/plain; version=0.0.4; charset=utf-8",
-        )],
-        text,
-    )
-        .into_response())
+    let printed = tokio::task::spawn_blocking(move || state.telemetry.exposition(format)).await;
+    let text = printed
+        .map_err(|_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping"))?;
+    Ok(([(header::CONTENT_TYPE, format.content_type())], text).into_response())
 }
 
 async fn runs(

@@ -164,7 +164,8 @@ async fn remember(store: &Store, telemetry: &Telemetry, probes: &[Probe]) -> any
     for (probe, runs) in probes.iter().zip(&recent) {
         // The newest of each kind comes last.
         for run in runs.iter().rev() {
-            telemetry.remember(probe, run.outcome, run.started_at, run.duration_ms);
+            let verdict = run.verdict.as_ref();
+            telemetry.remember(probe, run.outcome, run.started_at, run.duration_ms, verdict);
         }
     }
     Ok(())

@@ -9,7 +9,7 @@ use authcanary::pipeline::new_run_id;
 use authcanary::probe::Probe;
 use authcanary::run::{Certificate, Evidence, Exchange, Peer, Run, Timings};
 use authcanary::taxonomy::{Class, Outcome, Stage};
-use authcanary::telemetry::Telemetry;
+use authcanary::telemetry::{Format, Telemetry};
 
 use crate::common::{probe, quick};
 
@@ -18,7 +18,7 @@ async fn run(runner: &Runner, probe: &Probe) -> Run {
 }
 
 fn text(telemetry: &Telemetry) -> String {
-    String::from_utf8(telemetry.exposition().unwrap()).unwrap()
+    telemetry.exposition(Format::Text)
 }
 
 /// Series and values; the labels come in the order of their names.
