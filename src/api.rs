@@ -113,6 +113,11 @@ async fn ready(Extract(state): Extract<State>) -> (StatusCode, Json<Ready>) {
 }
 
 async fn metrics(Extract(state): Extract<State>, headers: HeaderMap) -> Result<Response, Problem> {
+    if !state.telemetry.is_exposed() {
+        return Err(Problem::not_found(
+            "`telemetry.prometheus` is false in the configuration of this daemon",
+        ));
+    }
     let accept = headers
         .get(header::ACCEPT)
         .and_then(|accept| accept.to_str().ok());
@@ -201,7 +206,7 @@ async fn probes(Extract(state): Extract<State>) -> Result<Json<Probes>, Problem>
     let probes = slots
         .iter()
         .zip(last)
-        .map(|(slot, mut last)| Probe::new(slot, last.pop()));
+        .map(|(slot, mut last)| Probe::new(slot, last.pop(), state.board.expiries(&slot.probe.id)));
     Ok(Json(Probes {
         probes: probes.collect(),
     }))
@@ -226,7 +231,9 @@ async fn probe(
     let name = known_probe(&state, &rest)?;
     let mut last = state.store.newest(vec![name.clone()], 1).await?.remove(0);
     match state.board.read().get(&name) {
-        Some(slot) => Ok(Json(Probe::new(slot, last.pop())).into_response()),
+        Some(slot) => {
+            Ok(Json(Probe::new(slot, last.pop(), state.board.expiries(&name))).into_response())
+        }
         None => Err(Refused::NoSuchProbe.into()),
     }
 }

@@ -3,6 +3,7 @@
 //! A probe never runs twice at a time, and every start that came due ends in one record: the run's, or one that says
 //! why there was none.
 
+mod radar;
 mod timer;
 mod work;
 
@@ -30,6 +31,7 @@ use crate::schedule;
 use crate::store::{Opened, Store};
 use crate::telemetry::Telemetry;
 
+use radar::Radar;
 use timer::{Due, Timer};
 use work::{Bench, Wish};
 
@@ -84,12 +86,16 @@ pub async fn serve(
     telemetry.config_reloaded(true);
     let (board, wishes) = Board::new(clock::now());
     let board = Arc::new(board);
+    let radar = Radar::new(Arc::clone(&board), Arc::clone(&telemetry));
+    radar.watch(&settings.probes);
+    radar.restore(&store).await?;
     let (cut, cut_receiver) = watch::channel(false);
     let bench = Arc::new(Bench {
         location: settings.location,
         store: store.clone(),
         telemetry: Arc::clone(&telemetry),
         board: Arc::clone(&board),
+        radar,
         runner,
         cut: cut_receiver.clone(),
     });

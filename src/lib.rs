@@ -23,6 +23,8 @@ pub mod signin;
 pub mod provider;
 pub mod verdict;
 
+pub mod expiry;
+
 pub mod alert;
 
 pub mod schedule;

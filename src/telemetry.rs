@@ -64,6 +64,7 @@ pub struct Telemetry {
     /// Holds the instruments' pipeline.
     _provider: SdkMeterProvider,
     location: Arc<str>,
+    is_exposed: bool,
     /// When the notice was made that waits the longest.
     oldest_pending: Arc<Mutex<Option<Timestamp>>>,
 }
@@ -103,6 +104,7 @@ impl Telemetry {
             registry,
             _provider: provider,
             location: location.into(),
+            is_exposed: true,
             oldest_pending,
         };
         telemetry.start_at_zero();
@@ -114,6 +116,18 @@ impl Telemetry {
     pub fn with_max_series(mut self, limit: usize) -> Self {
         self.series = Series::new(limit);
         self
+    }
+
+    /// The same without a way out for Prometheus.
+    #[must_use]
+    pub fn without_prometheus(mut self) -> Self {
+        self.is_exposed = false;
+        self
+    }
+
+    /// Whether `/metrics` is to be served.
+    pub fn is_exposed(&self) -> bool {
+        self.is_exposed
     }
 
     fn start_at_zero(&self) {

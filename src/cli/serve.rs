@@ -37,7 +37,11 @@ pub(crate) async fn serve(
     stop: impl Future<Output = ()> + Send,
 ) -> anyhow::Result<()> {
     let tools = Tools::new(&config.http, config.browser.clone(), Arc::new(|_, _| ()))?;
-    let telemetry = Arc::new(Telemetry::new(&config.location)?);
+    let telemetry = Telemetry::new(&config.location)?.with_max_series(config.telemetry.max_series);
+    let telemetry = Arc::new(match config.telemetry.prometheus {
+        true => telemetry,
+        false => telemetry.without_prometheus(),
+    });
     let settings = daemon::Settings {
         access: config.access.clone(),
         keep_runs: config.store.keep.runs,
