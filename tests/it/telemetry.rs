@@ -182,13 +182,12 @@ async fn every_figure_of_the_table_is_shown_with_its_labels_and_no_other() {
     let mut shown: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let name = line.split(['{', ' ']).next().unwrap();
-        let names = figures().map(|figure| figure.name);
         let of_histogram = |suffix: &str| name.strip_suffix(suffix);
         let family = ["_bucket", "_sum", "_count"]
             .iter()
             .find_map(|suffix| of_histogram(suffix));
         let family = family
-            .filter(|family| names.clone().any(|name| name == *family))
+            .filter(|family| figures().any(|figure| figure.name == *family))
             .unwrap_or(name);
         let labels = line
             .split_once('{')
