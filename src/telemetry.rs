@@ -155,6 +155,12 @@ impl Telemetry {
                 let outcome = [("outcome", outcome.as_str())];
                 self.of_probe(&to.runs, &labels, &outcome, |to, all| to.add(0, all));
             }
+            if !self
+                .series
+                .has(Owner::Probe(&labels.probe), to.last_run.figure, "")
+            {
+                self.set_last_outcome(&labels, None);
+            }
             for last in [&to.last_run, &to.last_success] {
                 // A probe that stays keeps its times.
                 if !self
@@ -228,10 +234,20 @@ impl Telemetry {
         let ended = epoch_seconds(started_at) + seconds(duration_ms);
         let to = &self.instruments;
         self.of_probe(&to.last_run, labels, &[], |to, all| to.record(ended, all));
+        self.set_last_outcome(labels, Some(outcome));
         if matches!(outcome, Outcome::Ok | Outcome::Degraded) {
             self.of_probe(&to.last_success, labels, &[], |to, all| {
                 to.record(ended, all)
             });
+        }
+    }
+
+    fn set_last_outcome(&self, labels: &Labels, last: Option<Outcome>) {
+        for outcome in Outcome::all() {
+            let is_last = u64::from(last == Some(outcome));
+            let outcome = [("outcome", outcome.as_str())];
+            let to = &self.instruments.last_outcome;
+            self.of_probe(to, labels, &outcome, |to, all| to.record(is_last, all));
         }
     }
 
@@ -282,18 +298,24 @@ impl Telemetry {
 
     /// Share of the recent runs of a probe that failed, 0 to 1, as the alerts weigh it; `None` while there are too few.
     pub fn set_failure_ratio(&self, probe: &Probe, ratio: Option<f64>) {
-        self.set_ratio(&self.instruments.failure_ratio, probe, ratio);
+        self.set_value(&self.instruments.failure_ratio, probe, ratio);
     }
 
     /// Share of runs of a probe that fail in quiet times, 0 to 1; `None` while it is not known.
     pub fn set_baseline_failure_ratio(&self, probe: &Probe, ratio: Option<f64>) {
-        self.set_ratio(&self.instruments.baseline_failure_ratio, probe, ratio);
+        self.set_value(&self.instruments.baseline_failure_ratio, probe, ratio);
     }
 
-    fn set_ratio(&self, gauge: &Recorder<Gauge<f64>>, probe: &Probe, ratio: Option<f64>) {
+    /// When something was deployed last that a probe goes through; `None` when no marker is known.
+    pub fn set_last_deploy(&self, probe: &Probe, at: Option<Timestamp>) {
+        let at = at.map(epoch_seconds);
+        self.set_value(&self.instruments.last_deploy, probe, at);
+    }
+
+    fn set_value(&self, gauge: &Recorder<Gauge<f64>>, probe: &Probe, value: Option<f64>) {
         let labels = self.labels_of(probe);
-        match ratio {
-            Some(ratio) => self.of_probe(gauge, &labels, &[], |to, all| to.record(ratio, all)),
+        match value {
+            Some(value) => self.of_probe(gauge, &labels, &[], |to, all| to.record(value, all)),
             None => self
                 .series
                 .retain(Owner::Probe(&labels.probe), gauge.figure, &[]),

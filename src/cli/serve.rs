@@ -42,6 +42,7 @@ pub(crate) async fn serve(
         true => telemetry,
         false => telemetry.without_prometheus(),
     });
+    telemetry.watch_channels(config.channels.keys().map(String::as_str));
     let settings = daemon::Settings {
         access: config.access.clone(),
         keep_runs: config.store.keep.runs,

@@ -123,6 +123,10 @@ instruments! {
         PROBE [], "When the last run ended; 0 before the first.";
     last_success: Gauge<f64> = f64_gauge Gauge "authcanary_last_success_timestamp_seconds", "s",
         PROBE [], "When the last run ended that passed, with or without warnings; 0 before the first.";
+    last_outcome: Gauge<u64> = u64_gauge Gauge "authcanary_last_outcome", "1",
+        PROBE ["outcome"], "1 for the outcome of the last run, 0 for the others.";
+    last_deploy: Gauge<f64> = f64_gauge Gauge "authcanary_last_deploy_timestamp_seconds", "s",
+        PROBE [], "When something was deployed last that the probe goes through, by the markers that were posted.";
     failure_ratio: Gauge<f64> = f64_gauge Gauge "authcanary_failure_ratio", "1",
         PROBE [], "Share of the recent runs that failed, as the alerts weigh it; runs that could not be judged do not count.";
     baseline_failure_ratio: Gauge<f64> = f64_gauge Gauge "authcanary_baseline_failure_ratio", "1",
