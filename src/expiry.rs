@@ -86,8 +86,15 @@ pub fn expiries(probe: &Probe, seen: &Seen, now: Timestamp) -> Vec<Expiry> {
     all.extend(seen.keys.trouble(now));
     all.extend(refresh_token(probe, seen));
     for refused in seen.refused.values() {
-        // What the provider says wins over what was declared.
-        all.retain(|expiry| expiry.kind != refused.kind);
+        let is_same = |expiry: &Expiry| expiry.kind == refused.kind;
+        // What was known to be over by then explains the refusal.
+        if all.iter().any(|one| is_same(one) && one.at <= refused.at) {
+            continue;
+        }
+        // Otherwise the provider knows better. There are many certificates, and the refusal is about one.
+        if refused.kind != Kind::TlsCertificate {
+            all.retain(|one| !is_same(one));
+        }
         all.push(refused.clone());
     }
     all.sort_by_key(|expiry| expiry.at);
@@ -198,7 +205,11 @@ impl Seen {
         if let Some(verdict) = &run.verdict
             && let Some(refused) = refused(verdict, run.started_at)
         {
-            self.refused.insert(refused.kind, refused);
+            // The first of several in a row, or the one that names an earlier date.
+            let known = self.refused.entry(refused.kind).or_insert(refused.clone());
+            if refused.at < known.at {
+                *known = refused;
+            }
         }
     }
 
@@ -268,7 +279,7 @@ fn refused(verdict: &Verdict, at: Timestamp) -> Option<Expiry> {
     let how = if named.is_some() {
         "as the answer says"
     } else {
-        "seen first by this run, maybe ended before"
+        "since then or longer"
     };
     Some(Expiry {
         kind,

@@ -332,7 +332,7 @@ fn an_error_says_what_is_over_until_a_run_passes() {
         Class::ClientSecretExpired,
         "The provided client secret keys are expired.",
     );
-    let first_seen = "client_secret 2026-06-01T00:00:00Z: client secret: refused as expired, seen first by this run, maybe ended before";
+    let first_seen = "client_secret 2026-06-01T00:00:00Z: client secret: refused as expired, since then or longer";
     check(
         NOTHING,
         std::slice::from_ref(&secret),
@@ -353,10 +353,30 @@ fn an_error_says_what_is_over_until_a_run_passes() {
     let good = run("2026-06-03", &[]);
     check(
         declared,
-        &[secret, good],
+        &[secret.clone(), good],
         "2026-06-03",
         &["client_secret 2027-03-01T00:00:00Z: secret of client canary, as declared"],
     );
+
+    // Each further refusal tells nothing new, and a declared end that has come explains it.
+    let again = failed(
+        run("2026-06-02", &[]),
+        Stage::TokenExchange,
+        Class::ClientSecretExpired,
+        "expired",
+    );
+    check(
+        NOTHING,
+        &[secret.clone(), again],
+        "2026-06-02",
+        &[first_seen],
+    );
+    let past = Expires {
+        client_secret: Some(at("2026-05-31")),
+        ..NOTHING
+    };
+    let as_declared = "client_secret 2026-05-31T00:00:00Z: secret of client canary, as declared";
+    check(past, &[secret], "2026-06-02", &[as_declared]);
 
     let cases = [
         (
@@ -375,7 +395,7 @@ fn an_error_says_what_is_over_until_a_run_passes() {
             Stage::Login,
             Class::AccountLocked,
             "The password is expired.",
-            "account_password 2026-06-01T00:00:00Z: account password: refused as expired, seen first by this run, maybe ended before",
+            "account_password 2026-06-01T00:00:00Z: account password: refused as expired, since then or longer",
         ),
     ];
     for (stage, class, said, expected) in cases {

@@ -91,7 +91,7 @@ impl Journey<'_> {
     pub(super) fn key_name(&self, kid: &str) -> Option<String> {
         let name: String = kid.split_whitespace().collect::<Vec<_>>().join("_");
         let name: String = name.chars().take(KEY_NAME).collect();
-        (self.redactor.text(&name) == name).then_some(name)
+        (self.redactor.identifier(&name) == name).then_some(name)
     }
 
     async fn document(&mut self, url: Url) -> Result<Answer, Stop> {

@@ -7,5 +7,6 @@ mod classify;
 mod common;
 mod config;
 mod daemon;
+mod dashboards;
 mod loopback;
 mod telemetry;

@@ -4,6 +4,7 @@
 mod browser;
 mod canary;
 mod certified;
+mod dashboards;
 mod faults;
 mod firefox;
 mod isolation;
