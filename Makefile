@@ -6,7 +6,7 @@
 #   make bench   figures against other tools, as ratios measured in one run
 #   make setup   only what the others need: a browser and its driver, the Node packages
 
-.PHONY: demo test lint bench setup browser firefox prometheus
+.PHONY: demo test lint bench setup browser firefox prometheus analyzer
 .DELETE_ON_ERROR:
 
 # npm writes this file last, so it stands for a complete folder and goes when the folder goes.
@@ -34,8 +34,9 @@ bench: setup $(PLAYWRIGHT)
 	cargo build --locked --release
 	python3 benches/journey.py
 	cargo bench --locked --bench daemon
+	cargo bench --locked --bench scrape
 
-setup: browser firefox prometheus $(PROVIDER) $(GRAFANA) $(GECKODRIVER)
+setup: browser firefox prometheus analyzer $(PROVIDER) $(GRAFANA) $(GECKODRIVER)
 
 browser:
 	@.ci/install chromium=chromium chromedriver=chromium-driver
@@ -46,6 +47,10 @@ firefox:
 # The package may start a server of its own; the tests leave it alone and start theirs.
 prometheus:
 	@.ci/install prometheus=prometheus promtool=prometheus
+
+# Judges the unit that is shipped.
+analyzer:
+	@.ci/install systemd-analyze=systemd
 
 $(GECKODRIVER):
 	cargo install --debug --locked --root .tools --version 0.37.1 geckodriver

@@ -237,7 +237,7 @@ impl Telemetry {
         self.set_last_outcome(labels, Some(outcome));
         if matches!(outcome, Outcome::Ok | Outcome::Degraded) {
             self.of_probe(&to.last_success, labels, &[], |to, all| {
-                to.record(ended, all)
+                to.record(ended, all);
             });
         }
     }
@@ -262,7 +262,7 @@ impl Telemetry {
         let value = seconds(duration_ms);
         self.of_probe(recorder, labels, extra, |to, all| to.record(value, all));
         let exemplar = Exemplar {
-            trace_id: trace_id(run),
+            trace_id: run.id.trace_id().to_string(),
             run_id: run.id.to_string(),
             value,
             at: run.started_at,
@@ -472,11 +472,6 @@ impl Telemetry {
 struct Labels {
     base: [KeyValue; PROBE_LABELS.len()],
     probe: String,
-}
-
-/// The trace of a run, as the exemplars name it.
-fn trace_id(run: &Run) -> String {
-    run.id.0.simple().to_string()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

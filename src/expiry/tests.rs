@@ -49,6 +49,7 @@ fn probe(expires: Expires) -> Probe {
         authorize_params: BTreeMap::new(),
         token_params: BTreeMap::new(),
         headers: BTreeMap::new(),
+        traceparent: false,
         login: Login::Auto,
         steps: vec![],
         guards: vec![],
@@ -96,11 +97,13 @@ fn asked(mut run: Run, host: &str, not_after: &str) -> Run {
     };
     let exchange = Exchange {
         stage: Stage::Discovery,
+        span_id: None,
         started_at: run.started_at,
         method: "GET".to_owned(),
         url: format!("https://{host}/x"),
         request_headers: vec![],
         request_body: String::new(),
+        protocol: None,
         status: Some(200),
         response_headers: vec![],
         response_body: String::new(),
@@ -127,6 +130,7 @@ fn failed(mut run: Run, stage: Stage, class: Class, said: &str) -> Run {
         cause: class.cause(),
         action: class.action(),
         detail: "refused".to_owned(),
+        rule: None,
         raw: Some(Raw {
             status: Some(400),
             headers: vec![],

@@ -47,6 +47,7 @@ pub(crate) fn probe(environment: &str) -> Probe {
         authorize_params: BTreeMap::new(),
         token_params: BTreeMap::new(),
         headers: BTreeMap::new(),
+        traceparent: false,
         login: Login::Auto,
         steps: vec![],
         guards: vec![],
@@ -90,6 +91,7 @@ pub(crate) fn quick(class: Option<Class>) -> Runner {
                 cause: class.cause(),
                 action: class.action(),
                 detail: "what <was> seen".to_owned(),
+                rule: None,
                 raw: None,
             }),
             steps: vec![step(Stage::Discovery), step(Stage::TokenExchange)],
@@ -121,6 +123,7 @@ pub(crate) fn settings(store: &Path, probes: Vec<Probe>) -> Settings {
         access: Access::default(),
         grace: Duration::from_secs(30),
         telemetry: None,
+        changes: Box::pin(futures::stream::empty()),
     }
 }
 

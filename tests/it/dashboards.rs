@@ -148,6 +148,8 @@ fn every_figure_is_on_a_dashboard_or_in_a_rule() {
 
 #[test]
 fn dashboards_import_cleanly() {
+    let baked = Regex::new(r#""uid":"([^"]*)""#).unwrap();
+    let variable = Regex::new(r"\$\{?([a-z]\w*)").unwrap();
     let mut uids = BTreeSet::new();
     for name in DASHBOARDS {
         let dashboard = dashboard(name);
@@ -161,10 +163,7 @@ fn dashboards_import_cleanly() {
         );
         assert!(uids.insert(dashboard["uid"].as_str().unwrap().to_owned()));
         let text = dashboard.to_string();
-        for found in Regex::new(r#""uid":"([^"]*)""#)
-            .unwrap()
-            .captures_iter(&text)
-        {
+        for found in baked.captures_iter(&text) {
             let is_free = [
                 "${datasource}",
                 "-- Grafana --",
@@ -179,7 +178,7 @@ fn dashboards_import_cleanly() {
             .iter()
             .map(|variable| variable["name"].as_str().unwrap())
             .collect();
-        for found in Regex::new(r"\$\{?([a-z]\w*)").unwrap().captures_iter(&text) {
+        for found in variable.captures_iter(&text) {
             assert!(
                 variables.contains(&found[1]),
                 "{name}: there is no variable {}",

@@ -9,4 +9,6 @@ mod config;
 mod daemon;
 mod dashboards;
 mod loopback;
+mod reload;
+mod systemd;
 mod telemetry;
