@@ -1,10 +1,11 @@
 //! The figures as Prometheus reads them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use authcanary::clock;
-use authcanary::daemon::Runner;
+use authcanary::daemon::{Runner, Settings};
 use authcanary::pipeline::new_run_id;
 use authcanary::probe::Probe;
 use authcanary::run::Run;
@@ -12,7 +13,9 @@ use authcanary::taxonomy::{Class, Outcome};
 use authcanary::telemetry::{Delivery, Format, Telemetry, figures};
 use authcanary::{alert, telemetry};
 
-use crate::common::{probe, quick};
+use jiff::Timestamp;
+
+use crate::common::{Running, probe, quick, settings, start, until};
 
 async fn run(runner: &Runner, probe: &Probe) -> Run {
     runner(probe.clone().into(), new_run_id(), None).await
@@ -381,4 +384,76 @@ fn the_document_names_every_figure_as_it_is() {
         "docs/metrics.md names figures that are not there"
     );
     assert!(document.contains(&telemetry::MAX_SERIES.to_string()));
+}
+
+#[tokio::test]
+async fn a_daemon_shows_what_expires_in_every_place_and_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let declared: Timestamp = "2099-01-01T00:00:00Z".parse().unwrap();
+    let mut prod = probe("prod");
+    prod.expires.client_secret = Some(declared);
+    let secret = async |daemon: &Running| {
+        let probe = daemon.json("/api/v1/probes/acme/prod").await;
+        let first = probe["expires"][0].clone();
+        assert_eq!(first["kind"], "client_secret", "{probe:#}");
+        first["at"].as_str().unwrap().parse::<Timestamp>().unwrap()
+    };
+    let figure = async |daemon: &Running| {
+        let (_, text) = daemon.get("/metrics").await;
+        let name = "authcanary_expiry_timestamp_seconds";
+        let kind = r#"kind="client_secret","#;
+        let line = format!(
+            r#"{name}{{environment="prod",{kind}location="here",probe="acme/prod",provider="acme"}}"#
+        );
+        series(&text)[&line]
+    };
+    let expired = quick(Some(Class::ClientSecretExpired));
+    let daemon = start(settings(folder.path(), vec![prod.clone()]), expired).await;
+    assert_eq!(secret(&daemon).await, declared);
+    assert_eq!(figure(&daemon).await, 4_070_908_800.0);
+    let (_, page) = daemon.get("/probes/acme/prod").await;
+    assert!(page.contains("What expires next") && page.contains("2099-01-01 00:00:00 UTC"));
+
+    // The provider says that it is over already.
+    daemon.run_now("acme/prod").await;
+    let over = until(|| async {
+        let at = secret(&daemon).await;
+        (at < declared).then_some(at)
+    })
+    .await;
+    assert!(figure(&daemon).await < 4_070_908_800.0);
+    daemon.stop().await;
+
+    let daemon = start(settings(folder.path(), vec![prod]), quick(None)).await;
+    assert_eq!(secret(&daemon).await, over);
+    daemon.run_now("acme/prod").await;
+    until(|| async { (secret(&daemon).await == declared).then_some(()) }).await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn metrics_come_in_the_format_that_is_asked_for_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = start(settings(folder.path(), vec![probe("prod")]), quick(None)).await;
+    let ask = async |accept: &str| {
+        let request = daemon.client.get(format!("{}/metrics", daemon.base));
+        let answer = request.header("accept", accept).send().await.unwrap();
+        let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
+        (kind, answer.text().await.unwrap().ends_with("# EOF\n"))
+    };
+    let text = "text/plain; version=0.0.4; charset=utf-8".to_owned();
+    assert_eq!(ask("*/*").await, (text, false));
+    let open = "application/openmetrics-text; version=1.0.0; charset=utf-8".to_owned();
+    let wanted = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5";
+    assert_eq!(ask(wanted).await, (open, true));
+    daemon.stop().await;
+
+    let closed = Telemetry::new("here").unwrap().without_prometheus();
+    let settings = Settings {
+        telemetry: Some(Arc::new(closed)),
+        ..settings(folder.path(), vec![])
+    };
+    let daemon = start(settings, quick(None)).await;
+    assert_eq!(daemon.get("/metrics").await.0, 404);
+    daemon.stop().await;
 }
