@@ -14,6 +14,7 @@ use crate::egress;
 use crate::http;
 use crate::secret::SecretRef;
 use crate::store::Limits;
+use crate::telemetry::MAX_SERIES;
 
 use super::address::{HostName, Place, SmtpUrl, WebUrl};
 use super::scalar::{HeaderValue, MailAddress, Name, Size, Text, TokenHash, text};
@@ -181,6 +182,10 @@ pub struct Telemetry {
     pub otlp: Option<Otlp>,
     /// Whether `/metrics` is served. True by default.
     pub prometheus: bool,
+    /// Lines that `/metrics` may have for probes and channels. 500000 by default; what is beyond is left out, and
+    /// counted in `authcanary_series_overflow_total`.
+    #[schemars(range(min = 1000))]
+    pub max_series: usize,
 }
 
 impl Default for Telemetry {
@@ -188,6 +193,7 @@ impl Default for Telemetry {
         Self {
             otlp: None,
             prometheus: true,
+            max_series: MAX_SERIES,
         }
     }
 }
