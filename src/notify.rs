@@ -210,6 +210,17 @@ pub struct Fault {
     pub is_secret: bool,
 }
 
+/// Where notices of a channel are handed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Server {
+    /// At this address; of several, the first.
+    At(Url),
+    /// At the address that this secret holds.
+    Kept(SecretRef),
+    /// On this machine.
+    Here,
+}
+
 /// What a channel composes from: news that were cleaned.
 #[derive(Debug, Clone, Copy)]
 struct Message<'a> {
@@ -253,6 +264,9 @@ impl Edge {
 trait Kind {
     /// What the channel hangs on: a vendor, or a host. Channels that need the same fail together.
     fn needs(&self) -> String;
+
+    /// Where its notices are handed over.
+    fn server(&self) -> Server;
 
     /// The references to secrets among the settings, each with its key below the kind, such as `headers/X-Key`.
     fn secrets(&mut self) -> Vec<(String, &mut SecretRef)>;
@@ -339,6 +353,11 @@ impl Channel {
     /// What the channel hangs on: a vendor, or a host. Channels that need the same fail together.
     pub fn needs(&self) -> String {
         self.kind().needs()
+    }
+
+    /// Where its notices are handed over.
+    pub fn server(&self) -> Server {
+        self.kind().server()
     }
 
     /// The references to secrets among the settings, each with its key below the kind, such as `headers/X-Key`.

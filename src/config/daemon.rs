@@ -11,6 +11,7 @@ use url::Url;
 
 use crate::api::Access;
 use crate::browser;
+use crate::egress;
 use crate::http;
 use crate::notify::route::{ALERT_LABELS, Route};
 use crate::notify::{Channel, Origin};
@@ -22,7 +23,7 @@ use super::layers::Layers;
 use super::probe::AuditSettings;
 use super::report::Report;
 use super::scalar::{Name, Text, text};
-use super::sections::{ApiSettings, HttpSettings, Store, Telemetry};
+use super::sections::{ApiSettings, EgressSettings, HttpSettings, Store, Telemetry};
 use super::words::nearest;
 use super::yaml::child;
 
@@ -37,6 +38,7 @@ pub struct Daemon {
     pub store: Store,
     pub browser: browser::Settings,
     pub http: http::Settings,
+    pub egress: egress::Settings,
     pub telemetry: Telemetry,
     /// Who may use the API.
     pub access: Access,
@@ -85,6 +87,8 @@ pub(super) struct DaemonFile {
     browser: browser::Settings,
     /// How the requests are made that probes send by themselves.
     http: HttpSettings,
+    /// How a fault of this machine is told from one of a provider.
+    egress: EgressSettings,
     /// Where figures and traces go.
     telemetry: Telemetry,
     /// Who may use the API.
@@ -111,6 +115,7 @@ impl Default for DaemonFile {
             store: Store::default(),
             browser: browser::Settings::default(),
             http: HttpSettings::default(),
+            egress: EgressSettings::default(),
             telemetry: Telemetry::default(),
             api: ApiSettings::default(),
             channels: BTreeMap::new(),
@@ -235,6 +240,7 @@ impl DaemonFile {
             store,
             browser: self.browser,
             http: self.http.ready(folder),
+            egress: self.egress.ready(),
             telemetry,
             access: self.api.access(),
             channels: anchored(self.channels, folder),

@@ -18,7 +18,9 @@ use url::Url;
 use super::story::{self, Story};
 use super::webhook::{header_faults, header_secrets};
 use super::wire::{self, Call, Secrets};
-use super::{Edge, Event, Failure, Fault, Kind, Message, Notice, Payload, Receipt, host, limit};
+use super::{
+    Edge, Event, Failure, Fault, Kind, Message, Notice, Payload, Receipt, Server, host, limit,
+};
 use crate::alert::{Alert, Kind as AlertKind};
 use crate::secret::{SecretRef, TextOrSecret};
 
@@ -52,6 +54,10 @@ impl Kind for Alertmanager {
     fn needs(&self) -> String {
         // Members of a cluster stand in for each other, and are one thing to whoever else is told.
         self.urls.first().map(host).unwrap_or_default()
+    }
+
+    fn server(&self) -> Server {
+        self.urls.first().cloned().map_or(Server::Here, Server::At)
     }
 
     fn secrets(&mut self) -> Vec<(String, &mut SecretRef)> {

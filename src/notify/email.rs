@@ -20,7 +20,7 @@ use url::{Host, Url};
 use super::story::{Story, Tone};
 use super::wire::Secrets;
 use super::{
-    Edge, Event, Failure, Fault, Key, Kind, Message, Notice, Payload, Receipt, host, limit,
+    Edge, Event, Failure, Fault, Key, Kind, Message, Notice, Payload, Receipt, Server, host, limit,
 };
 use crate::secret::SecretRef;
 
@@ -72,6 +72,10 @@ pub struct Mail {
 impl Kind for Email {
     fn needs(&self) -> String {
         host(&self.smtp)
+    }
+
+    fn server(&self) -> Server {
+        Server::At(self.smtp.clone())
     }
 
     fn secrets(&mut self) -> Vec<(String, &mut SecretRef)> {

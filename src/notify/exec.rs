@@ -13,7 +13,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::wire::Secrets;
-use super::{Edge, Failure, Kind, Message, Notice, Payload, Receipt, webhook};
+use super::{Edge, Failure, Kind, Message, Notice, Payload, Receipt, Server, webhook};
 use crate::child::Group;
 use crate::secret::SecretRef;
 
@@ -37,6 +37,10 @@ impl Kind for Exec {
     fn needs(&self) -> String {
         // What the program needs is not to be seen from here.
         "this machine".to_owned()
+    }
+
+    fn server(&self) -> Server {
+        Server::Here
     }
 
     fn secrets(&mut self) -> Vec<(String, &mut SecretRef)> {

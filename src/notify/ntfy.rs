@@ -9,7 +9,7 @@ use url::Url;
 
 use super::story::{Story, Tone};
 use super::wire::{self, Call, Secrets};
-use super::{Edge, Failure, Kind, Message, Notice, Payload, Receipt, host, limit};
+use super::{Edge, Failure, Kind, Message, Notice, Payload, Receipt, Server, host, limit};
 use crate::secret::{SecretRef, TextOrSecret};
 
 /// Bytes of a message; a longer one would arrive as a file.
@@ -41,6 +41,10 @@ fn server() -> Url {
 impl Kind for Ntfy {
     fn needs(&self) -> String {
         host(&self.url)
+    }
+
+    fn server(&self) -> Server {
+        Server::At(self.url.clone())
     }
 
     fn secrets(&mut self) -> Vec<(String, &mut SecretRef)> {

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::story::{self, Story};
 use super::wire::{self, Call, Secrets};
-use super::{Edge, Event, Failure, Kind, Message, Notice, Payload, Receipt, limit};
+use super::{Edge, Event, Failure, Kind, Message, Notice, Payload, Receipt, Server, limit};
 use crate::alert::Severity;
 use crate::secret::SecretRef;
 
@@ -37,6 +37,10 @@ fn api() -> Url {
 impl Kind for Pagerduty {
     fn needs(&self) -> String {
         "PagerDuty".to_owned()
+    }
+
+    fn server(&self) -> Server {
+        Server::At(self.api.clone())
     }
 
     fn secrets(&mut self) -> Vec<(String, &mut SecretRef)> {

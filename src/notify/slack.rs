@@ -10,7 +10,7 @@ use url::Url;
 
 use super::story::{Fact, Story};
 use super::wire::{self, Call, Secrets};
-use super::{Edge, Event, Failure, Fault, Kind, Message, Notice, Payload, Receipt, limit};
+use super::{Edge, Event, Failure, Fault, Kind, Message, Notice, Payload, Receipt, Server, limit};
 use crate::secret::SecretRef;
 
 /// Characters of the text of a section block.
@@ -45,6 +45,13 @@ fn api() -> Url {
 impl Kind for Slack {
     fn needs(&self) -> String {
         "Slack".to_owned()
+    }
+
+    fn server(&self) -> Server {
+        match &self.url {
+            Some(url) => Server::Kept(url.clone()),
+            None => Server::At(self.api.clone()),
+        }
     }
 
     fn secrets(&mut self) -> Vec<(String, &mut SecretRef)> {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::story::{Story, Tone};
 use super::wire::{self, Call, Secrets};
-use super::{Edge, Failure, Kind, Message, Notice, Payload, Receipt, limit};
+use super::{Edge, Failure, Kind, Message, Notice, Payload, Receipt, Server, limit};
 use crate::secret::SecretRef;
 
 /// Bytes of a whole message; a larger one is refused, or lost inside the workflow.
@@ -25,6 +25,10 @@ pub struct Teams {
 impl Kind for Teams {
     fn needs(&self) -> String {
         "Microsoft Teams".to_owned()
+    }
+
+    fn server(&self) -> Server {
+        Server::Kept(self.url.clone())
     }
 
     fn secrets(&mut self) -> Vec<(String, &mut SecretRef)> {

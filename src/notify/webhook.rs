@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::wire::{self, Call, Secrets};
-use super::{Edge, Failure, Fault, Kind, Message, Notice, Payload, Receipt, host, limit, story};
+use super::{
+    Edge, Failure, Fault, Kind, Message, Notice, Payload, Receipt, Server, host, limit, story,
+};
 use crate::alert::Alert;
 use crate::clock;
 use crate::secret::{Secret, SecretRef, TextOrSecret, names_a_secret};
@@ -61,6 +63,13 @@ impl Kind for Webhook {
         match &self.url {
             Address::Plain(url) => host(url),
             Address::Secret(secret) => secret.to_string(),
+        }
+    }
+
+    fn server(&self) -> Server {
+        match &self.url {
+            Address::Plain(url) => Server::At(url.clone()),
+            Address::Secret(secret) => Server::Kept(secret.clone()),
         }
     }
 
