@@ -56,6 +56,8 @@ pub mod api;
 
 pub mod config;
 
+pub mod audit;
+
 // Root: what runs it all.
 pub mod daemon;
 

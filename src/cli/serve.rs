@@ -43,8 +43,7 @@ pub(crate) async fn serve(
     let telemetry = Arc::new(Telemetry::new(&config.location)?);
     let settings = daemon::Settings {
         access: config.access.clone(),
-        keep_runs: config.store.keep.runs,
-        keep_evidence: config.store.keep.evidence,
+        limits: config.store.limits(),
         grace: GRACE,
         telemetry: Some(Arc::clone(&telemetry)),
         changes,

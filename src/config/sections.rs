@@ -12,6 +12,7 @@ use url::Url;
 use crate::api::{Access, Right, Token};
 use crate::http;
 use crate::secret::SecretRef;
+use crate::store::Limits;
 
 use super::address::{SmtpUrl, WebUrl};
 use super::scalar::{HeaderValue, MailAddress, Name, Size, Text, TokenHash, text};
@@ -39,8 +40,20 @@ impl Default for Store {
         Self {
             path: PathBuf::new(),
             keep: Keep::default(),
-            max_size: 4 << 30,
+            max_size: Limits::default().size_bytes,
             evidence_every: 50,
+        }
+    }
+}
+
+impl Store {
+    /// As the store itself takes them.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            runs: self.keep.runs,
+            evidence: self.keep.evidence,
+            rollups: self.keep.rollups,
+            size_bytes: self.max_size,
         }
     }
 }
@@ -65,11 +78,11 @@ pub struct Keep {
 
 impl Default for Keep {
     fn default() -> Self {
-        let days = |days: u64| Duration::from_secs(days * 86_400);
+        let limits = Limits::default();
         Self {
-            runs: days(30),
-            rollups: days(400),
-            evidence: days(7),
+            runs: limits.runs,
+            rollups: limits.rollups,
+            evidence: limits.evidence,
         }
     }
 }

@@ -3,9 +3,11 @@
 
 mod api;
 mod architecture;
+mod audit;
 mod classify;
 mod common;
 mod config;
+mod crash;
 mod daemon;
 mod loopback;
 mod reload;

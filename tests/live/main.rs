@@ -1,6 +1,7 @@
 //! Tests with a real browser, in one binary.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod audit;
 mod browser;
 mod canary;
 mod certified;
