@@ -10,11 +10,13 @@ use serde::{Deserialize, Deserializer};
 use url::Url;
 
 use crate::api::{Access, Right, Token};
+use crate::egress;
 use crate::http;
 use crate::secret::SecretRef;
 use crate::store::Limits;
+use crate::telemetry::MAX_SERIES;
 
-use super::address::{SmtpUrl, WebUrl};
+use super::address::{HostName, Place, SmtpUrl, WebUrl};
 use super::scalar::{HeaderValue, MailAddress, Name, Size, Text, TokenHash, text};
 
 /// Where runs are kept, and for how long.
@@ -128,6 +130,50 @@ impl HttpSettings {
     }
 }
 
+/// How a fault of this machine is told from one of a provider.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(rename = "Egress")]
+pub(super) struct EgressSettings {
+    /// Whether failures that look like a fault of this machine are looked into before they are believed. True by
+    /// default.
+    control: bool,
+    /// Independent places that answer as long as this machine's network works: `https://…` or `http://…` is asked by a
+    /// GET, `tcp://host:port` by a connection. The other providers of the probes serve as well, and prove less.
+    targets: Vec<Text<Place>>,
+    /// Independent names that resolve as long as name resolution works.
+    names: Vec<Text<HostName>>,
+}
+
+impl Default for EgressSettings {
+    fn default() -> Self {
+        Self {
+            control: true,
+            targets: Vec::new(),
+            names: Vec::new(),
+        }
+    }
+}
+
+impl EgressSettings {
+    /// As the module of the same name takes them.
+    pub(super) fn ready(self) -> egress::Settings {
+        egress::Settings {
+            control: self.control,
+            targets: self
+                .targets
+                .into_iter()
+                .map(|Text(Place(url))| url)
+                .collect(),
+            names: self
+                .names
+                .into_iter()
+                .map(|Text(HostName(name))| name)
+                .collect(),
+        }
+    }
+}
+
 /// Where figures and traces go.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -136,6 +182,10 @@ pub struct Telemetry {
     pub otlp: Option<Otlp>,
     /// Whether `/metrics` is served. True by default.
     pub prometheus: bool,
+    /// Lines that `/metrics` may have for probes and channels. 500000 by default; what is beyond is left out, and
+    /// counted in `authcanary_series_overflow_total`.
+    #[schemars(range(min = 1000))]
+    pub max_series: usize,
 }
 
 impl Default for Telemetry {
@@ -143,6 +193,7 @@ impl Default for Telemetry {
         Self {
             otlp: None,
             prometheus: true,
+            max_series: MAX_SERIES,
         }
     }
 }
