@@ -17,6 +17,7 @@ mod place;
 mod ring;
 mod scan;
 mod series;
+mod text;
 
 pub use change::{Change, Explanation, Figures, Incident, Member, Test, What};
 pub use confirm::{MOST_CONFIRMATIONS, Trouble, confirmation};

@@ -4,6 +4,7 @@ mod check;
 mod classify;
 mod demo;
 mod explain;
+mod replay;
 mod report;
 mod serve;
 
@@ -109,6 +110,8 @@ enum Command {
     Explain(explain::Args),
     /// Say what answers of providers mean: cases as JSON Lines on stdin, verdicts on stdout
     Classify(classify::Args),
+    /// Put recorded runs through the rules of alerts: would this have paged?
+    Replay(replay::Args),
     /// Print a completion script for a shell
     Completions {
         #[arg(value_enum)]
@@ -169,6 +172,7 @@ fn run(args: Args) -> anyhow::Result<Exit> {
         }
         Command::Serve => with_config(config, |daemon| on_runtime(serve::run(daemon))),
         Command::Classify(args) => classify::run(&args),
+        Command::Replay(args) => with_rules(config, |daemon| replay::run(daemon, &args)),
         Command::Demo(demo) => on_runtime(demo::run(demo)),
         Command::Explain(what) => explain::run(&what),
     }
@@ -193,6 +197,20 @@ fn with_config(
             }
             then(daemon)
         }
+        Err(faults) => {
+            eprintln!("{faults}");
+            Ok(Exit::Config)
+        }
+    }
+}
+
+/// For commands that need no configuration and heed one that is named.
+fn with_rules(
+    file: Option<&Path>,
+    then: impl FnOnce(Option<&Daemon>) -> anyhow::Result<Exit>,
+) -> anyhow::Result<Exit> {
+    match file.map(config::load).transpose() {
+        Ok(daemon) => then(daemon.as_ref()),
         Err(faults) => {
             eprintln!("{faults}");
             Ok(Exit::Config)
