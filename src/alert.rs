@@ -180,3 +180,6 @@ pub struct Alert {
     #[schemars(with = "Option<String>")]
     pub resolved_at: Option<Timestamp>,
 }
+
+#[cfg(test)]
+mod tests;
