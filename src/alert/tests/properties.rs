@@ -83,7 +83,7 @@ fn plain(runs: &[Observation]) -> Vec<Change> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_restart_at_any_point_changes_nothing(spells in spells(), points in prop::collection::vec(any::<prop::sample::Index>(), 1..10)) {
