@@ -17,6 +17,7 @@ mod place;
 mod ring;
 mod scan;
 mod series;
+mod text;
 
 pub use change::{Change, Explanation, Figures, Incident, Member, Test, What};
 pub use confirm::{MOST_CONFIRMATIONS, Trouble, confirmation};
@@ -198,3 +199,6 @@ pub struct Alert {
     #[schemars(with = "Option<String>")]
     pub resolved_at: Option<Timestamp>,
 }
+
+#[cfg(test)]
+mod tests;
