@@ -19,7 +19,7 @@ mod scan;
 mod series;
 
 pub use change::{Change, Explanation, Figures, Incident, Member, Test, What};
-pub use confirm::{MOST_CONFIRMATIONS, Trouble, confirmation};
+pub use confirm::{CONFIRMED_AFTER, MOST_CONFIRMATIONS, Trouble, confirmation};
 pub use detector::{DETECTOR_VERSION, Detector, Rules};
 pub use observation::{Observation, Stream};
 
