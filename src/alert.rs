@@ -20,7 +20,7 @@ mod series;
 mod text;
 
 pub use change::{Change, Explanation, Figures, Incident, Member, Test, What};
-pub use confirm::{MOST_CONFIRMATIONS, Trouble, confirmation};
+pub use confirm::{CONFIRMED_AFTER, MOST_CONFIRMATIONS, Trouble, confirmation};
 pub use detector::{DETECTOR_VERSION, Detector, Rules};
 pub use observation::{Observation, Stream};
 
