@@ -5,6 +5,7 @@
 
 mod manager;
 mod plan;
+mod radar;
 mod timer;
 mod work;
 
@@ -32,10 +33,12 @@ use crate::pipeline::new_run_id;
 use crate::probe::{Probe, ProbeId};
 use crate::run::{Run, RunId};
 use crate::schedule;
-use crate::store::{Opened, Store};
+use crate::store::{Limits, Opened, Store};
 use crate::telemetry::Telemetry;
 
 pub use plan::{Change, Plan};
+
+use radar::Radar;
 use timer::{Due, Timer};
 use work::{Bench, Wish};
 
@@ -60,8 +63,8 @@ pub struct Settings {
     pub location: String,
     /// Folder of the store.
     pub store: PathBuf,
-    pub keep_runs: Duration,
-    pub keep_evidence: Duration,
+    /// How much the store keeps.
+    pub limits: Limits,
     pub probes: Vec<Probe>,
     pub access: Access,
     /// How long runs under way may take to end when the daemon stops; then they are closed as `unknown`.
@@ -86,18 +89,23 @@ pub async fn serve(
         Some(telemetry) => telemetry,
         None => Arc::new(Telemetry::new(&settings.location)?),
     };
-    let store = open_store(settings.store, &telemetry).await?;
+    // Before the store, which may tell of runs that the last process left open.
     telemetry.watch(&settings.probes);
+    let store = open_store(settings.store, &telemetry).await?;
     remember(&store, &telemetry, &settings.probes).await?;
     telemetry.config_reloaded(true);
     let (board, wishes) = Board::new(clock::now());
     let board = Arc::new(board);
+    let radar = Radar::new(Arc::clone(&board), Arc::clone(&telemetry));
+    radar.watch(&settings.probes);
+    radar.restore(&store).await?;
     let (cut, cut_receiver) = watch::channel(false);
     let bench = Arc::new(Bench {
         location: settings.location,
         store: store.clone(),
         telemetry: Arc::clone(&telemetry),
         board: Arc::clone(&board),
+        radar,
         runner,
         cut: cut_receiver.clone(),
     });
@@ -118,8 +126,7 @@ pub async fn serve(
     daemon.others.spawn(keep_tidy(
         store.clone(),
         Arc::clone(&telemetry),
-        settings.keep_runs,
-        settings.keep_evidence,
+        settings.limits,
     ));
 
     let router = api::router(api::State {
@@ -175,28 +182,22 @@ async fn remember(store: &Store, telemetry: &Telemetry, probes: &[Probe]) -> any
     for (probe, runs) in probes.iter().zip(&recent) {
         // The newest of each kind comes last.
         for run in runs.iter().rev() {
-            telemetry.remember(probe, run.outcome, run.started_at, run.duration_ms);
+            let verdict = run.verdict.as_ref();
+            telemetry.remember(probe, run.outcome, run.started_at, run.duration_ms, verdict);
         }
     }
     Ok(())
 }
 
 /// Takes away what is too old, and watches the size.
-async fn keep_tidy(
-    store: Store,
-    telemetry: Arc<Telemetry>,
-    keep_runs: Duration,
-    keep_evidence: Duration,
-) {
+async fn keep_tidy(store: Store, telemetry: Arc<Telemetry>, limits: Limits) {
     let mut hourly = interval(PURGE);
     let mut often = interval(Duration::from_secs(15));
     loop {
         let result = tokio::select! {
             _ = hourly.tick() => {
-                let now = clock::now();
-                store.purge(before(now, keep_runs), before(now, keep_evidence)).await.map(|purged| {
-                    tracing::debug!(runs = purged.runs, evidence = purged.evidence, "took away old records");
-                })
+                let horizon = limits.horizon(clock::now());
+                store.purge(horizon).await.map(|purged| tracing::debug!(?purged, "took away old records"))
             }
             _ = often.tick() => store.size_bytes().await.map(|bytes| telemetry.set_store_bytes(bytes)),
         };
@@ -207,10 +208,6 @@ async fn keep_tidy(
             );
         }
     }
-}
-
-fn before(now: Timestamp, keep: Duration) -> Timestamp {
-    now.checked_sub(keep).unwrap_or(Timestamp::MIN)
 }
 
 /// The loop that everything goes through; it alone writes on the board.

@@ -206,9 +206,22 @@ pub struct Fault {
     pub pointer: String,
     pub message: &'static str,
     pub help: &'static str,
+    /// Whether a secret stands in the file.
+    pub is_secret: bool,
 }
 
-/// What a channel composes from.
+/// Where notices of a channel are handed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Server {
+    /// At this address; of several, the first.
+    At(Url),
+    /// At the address that this secret holds.
+    Kept(SecretRef),
+    /// On this machine.
+    Here,
+}
+
+/// What a channel composes from: news that were cleaned.
 #[derive(Debug, Clone, Copy)]
 struct Message<'a> {
     news: &'a News,
@@ -218,12 +231,17 @@ struct Message<'a> {
     origin: &'a Origin,
 }
 
+/// A channel that has not answered by then has not answered.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// What a delivery needs besides its notice.
 #[derive(Debug, Clone)]
 pub struct Edge {
     courier: Courier,
     /// Further certificate authorities, for mail.
     ca_file: Option<PathBuf>,
+    /// A channel that has not answered by then has not answered.
+    patience: Duration,
 }
 
 impl Edge {
@@ -232,14 +250,31 @@ impl Edge {
         Ok(Self {
             courier: http.courier()?,
             ca_file,
+            patience: PATIENCE,
         })
+    }
+
+    /// Waits so long for an answer instead of 30 s.
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 }
 
 /// One kind of channel: its settings, and what it makes of them. Each has a file of its own.
 trait Kind {
-    /// The references to secrets among the settings.
-    fn secrets(&mut self) -> Vec<&mut SecretRef>;
+    /// What the channel hangs on: a vendor, or a host. Channels that need the same fail together.
+    fn needs(&self) -> String;
+
+    /// Where its notices are handed over.
+    fn server(&self) -> Server;
+
+    /// The references to secrets among the settings, each with its key below the kind, such as `headers/X-Key`.
+    fn secrets(&mut self) -> Vec<(String, &mut SecretRef)>;
+
+    /// The addresses that stand in the file, each with its key likewise.
+    fn addresses(&self) -> Vec<(String, &Url)> {
+        Vec::new()
+    }
 
     /// What is wrong with the settings beyond what the schema says.
     fn faults(&self) -> Vec<Fault> {
@@ -315,9 +350,24 @@ impl Channel {
         self.into()
     }
 
-    /// The references to secrets among the settings.
-    pub fn secrets(&mut self) -> Vec<&mut SecretRef> {
+    /// What the channel hangs on: a vendor, or a host. Channels that need the same fail together.
+    pub fn needs(&self) -> String {
+        self.kind().needs()
+    }
+
+    /// Where its notices are handed over.
+    pub fn server(&self) -> Server {
+        self.kind().server()
+    }
+
+    /// The references to secrets among the settings, each with its key below the kind, such as `headers/X-Key`.
+    pub fn secrets(&mut self) -> Vec<(String, &mut SecretRef)> {
         self.kind_mut().secrets()
+    }
+
+    /// The addresses that stand in the file, each with its key below the kind.
+    pub fn addresses(&self) -> Vec<(String, &Url)> {
+        self.kind().addresses()
     }
 
     /// What is wrong with the settings beyond what the schema says.
@@ -333,8 +383,9 @@ impl Channel {
     /// The notice of this channel. `first` is the sequence of the first notice of the alert that the channel got, absent
     /// when this is it.
     pub fn compose(&self, news: &News, key: &Key, first: Option<u32>, origin: &Origin) -> Notice {
+        let news = story::clean(news, origin);
         let message = Message {
-            news,
+            news: &news,
             key,
             first: first.unwrap_or(key.sequence),
             origin,
@@ -346,8 +397,8 @@ impl Channel {
         }
     }
 
-    /// Sends one notice, once. `earlier` is the receipt of the last one of the same alert that the channel took. Takes at
-    /// most a minute.
+    /// Sends one notice, once. `earlier` is the receipt of the last one of the same alert that the channel took. Each request
+    /// of a delivery is waited for 30 s at most.
     pub async fn deliver(
         &self,
         notice: &Notice,
@@ -356,6 +407,10 @@ impl Channel {
     ) -> Result<Receipt, Failure> {
         self.kind().deliver(notice, earlier, edge).await
     }
+}
+
+fn host(url: &Url) -> String {
+    url.host_str().unwrap_or_default().to_lowercase()
 }
 
 impl Notice {

@@ -66,6 +66,14 @@ pub enum TextOrSecret {
 
 impl TextOrSecret {
     /// The reference, where it is one.
+    pub fn secret(&self) -> Option<&SecretRef> {
+        match self {
+            Self::Text(_) => None,
+            Self::Secret(secret) => Some(secret),
+        }
+    }
+
+    /// The reference, where it is one.
     pub fn secret_mut(&mut self) -> Option<&mut SecretRef> {
         match self {
             Self::Text(_) => None,

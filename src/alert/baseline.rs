@@ -24,10 +24,11 @@ const GUESS_BAD: f64 = 2.0;
 const GUESS_RUNS: f64 = 20.0;
 /// Slow runs are more common than failed ones.
 const GUESS_BAD_SLOW: f64 = 3.0;
-/// A run after a bad one is bad more often than others, a learned share within these limits.
-const GUESS_AGAIN: f64 = 2.0;
+/// A run after a bad one is bad more often than others: a learned share between the guess and the most. What is wrong for
+/// a moment is over after some minutes, so the guess is less where runs lie further apart.
 const GUESS_AFTER: f64 = 40.0;
-const LEAST_REPEAT: f64 = 0.05;
+const GUESS_REPEAT: f64 = 0.05;
+const GUESS_REPEAT_WITHIN_MS: f64 = 300_000.0;
 const MOST_REPEAT: f64 = 0.10;
 
 /// The hour that `at_ms` lies in.
@@ -62,8 +63,9 @@ impl Counts {
 pub(super) struct Rates {
     /// Share of bad runs.
     pub(super) bad: f64,
-    /// Share of bad runs among those that follow a bad one, as far as it can be told.
-    pub(super) repeat: f64,
+    /// Runs that followed a bad one, and bad ones among these.
+    pub(super) after_bad: u32,
+    pub(super) bad_again: u32,
     /// Runs that were learned from.
     pub(super) runs: u32,
 }
@@ -71,13 +73,21 @@ pub(super) struct Rates {
 impl Rates {
     fn of(counts: &Counts, is_slow: bool) -> Self {
         let guess = if is_slow { GUESS_BAD_SLOW } else { GUESS_BAD };
-        let repeat = (f64::from(counts.bad_again) + GUESS_AGAIN)
-            / (f64::from(counts.after_bad) + GUESS_AFTER);
         Self {
             bad: (f64::from(counts.bad) + guess) / (f64::from(counts.runs) + GUESS_RUNS),
-            repeat: repeat.clamp(LEAST_REPEAT, MOST_REPEAT),
+            after_bad: counts.after_bad,
+            bad_again: counts.bad_again,
             runs: counts.runs,
         }
+    }
+
+    /// Share of bad runs that is to be expected so long after a bad one.
+    pub(super) fn repeat(&self, after_ms: i64) -> f64 {
+        let fading = GUESS_REPEAT_WITHIN_MS / (after_ms as f64).max(GUESS_REPEAT_WITHIN_MS);
+        let guess = GUESS_REPEAT * fading;
+        let learned = (f64::from(self.bad_again) + GUESS_AFTER * guess)
+            / (f64::from(self.after_bad) + GUESS_AFTER);
+        learned.clamp(guess, MOST_REPEAT)
     }
 }
 

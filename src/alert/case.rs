@@ -33,6 +33,8 @@ const PAUSES: f64 = 1.5;
 const MOST_QUIET_MS: i64 = 90 * 60_000;
 /// Pauses mean nothing where most runs are good.
 const RARE: f64 = 0.3;
+/// Below this rate something far worse inside is news.
+const FAINT: f64 = 0.3;
 /// What is remembered of the runs that are part of it.
 const MOST_RUNS: usize = 10;
 const MOST_FINDINGS: usize = 8;
@@ -64,6 +66,8 @@ pub(super) struct Case {
     calm: f64,
     last_bad: i64,
     longest_pause: i64,
+    /// Since when its rate is faint: something far worse that began later is news.
+    pub(super) faint_since: i64,
     rows: BTreeMap<u32, Row>,
     /// Of the newest run of a bad probe.
     heard_at: i64,
@@ -144,6 +148,7 @@ impl Case {
             calm: 0.0,
             last_bad: onset,
             longest_pause: 0,
+            faint_since: fired,
             rows: BTreeMap::new(),
             heard_at: onset,
         }
@@ -164,6 +169,10 @@ impl Case {
 
     pub(super) fn is_low(&self) -> bool {
         self.rate() < LOW_RATE
+    }
+
+    pub(super) fn is_faint(&self) -> bool {
+        self.rate() < FAINT
     }
 
     /// Whether runs of its members are no evidence for another alert in `stream`.
@@ -198,14 +207,15 @@ impl Case {
     pub(super) fn hear(&mut self, id: u32, at: i64, is_bad: bool, usual: f64) {
         self.heard_at = self.heard_at.max(at);
         self.tally.note(is_bad);
+        if !self.is_faint() {
+            self.faint_since = self.faint_since.max(at);
+        }
         let row = self.rows.entry(id).or_default();
         row.good = if is_bad { 0 } else { row.good + 1 };
         row.is_steady = usual <= STEADY;
-        let rate = if self.is_low() {
-            self.rate() / 2.0
-        } else {
-            self.rate()
-        };
+        // A window is found where it is worst: what goes on is rather less.
+        let rate = self.tally.bad / (self.tally.runs + 2.0);
+        let rate = if self.is_low() { rate / 2.0 } else { rate };
         let expected = rate.max(4.0 * usual).clamp(0.05, 0.9);
         let usual = usual.clamp(1e-4, expected * 0.9);
         if is_bad {

@@ -33,8 +33,7 @@ const KIN_LOW_MS: i64 = 6 * 60 * MINUTE_MS;
 const WORSE: f64 = 2.5;
 /// A wider scope is news after so long.
 const NEWS_MS: i64 = 6 * 60 * MINUTE_MS;
-/// Inside an incident of a rate below the first, this is news: a rate of at least the second, and so many times its own.
-const FAINT: f64 = 0.3;
+/// Inside a faint incident this is news: a rate of at least the first, and so many times its own.
 const GRAVE: f64 = 0.6;
 const FAR_WORSE: f64 = 3.0;
 
@@ -240,7 +239,7 @@ impl Detector {
     ) -> Option<(Place, Evidence)> {
         let place = self.place(id, stream, &evidence, now);
         let members = self.unexplained(&place.area, stream);
-        if members.len() > 1
+        if place.bad.len() > 1
             && let Some(evidence) = self.again(&members, stream, &evidence, now)
         {
             return Some((place, evidence));
@@ -496,9 +495,10 @@ impl Detector {
     ) {
         let case = &self.cases[index];
         let own = case.rate();
-        if case.stream != stream || own >= FAINT {
+        if case.stream != stream || !case.is_faint() {
             return;
         }
+        let since = case.faint_since;
         let Some(lane) = self
             .everyone
             .get(&id)
@@ -507,6 +507,7 @@ impl Detector {
             return;
         };
         let raised = Lane {
+            floor: lane.floor.max(since),
             usual: Rates {
                 bad: own.max(lane.usual.bad),
                 ..lane.usual
@@ -668,7 +669,7 @@ fn is_lasting(class: Class) -> bool {
 /// The odds of so many bad runs in a row, as a logarithm.
 fn by_chance(runs: u32, usual: &Rates) -> f64 {
     let first = usual.bad.max(1e-4);
-    -first.ln() - f64::from(runs.saturating_sub(1)) * usual.repeat.max(first).ln()
+    -first.ln() - f64::from(runs.saturating_sub(1)) * usual.repeat(0).max(first).ln()
 }
 
 /// A name that the same runs give again, and that no other incident has: FNV-1a over what makes it this one.

@@ -46,7 +46,7 @@ impl Limits {
 
 /// More than the usual rate is expected of a run, because the rate is an estimate and drifts over the day.
 const MARGIN: f64 = 1.5;
-const LEAST_EXPECTED: f64 = 0.002;
+const LEAST_EXPECTED: f64 = 0.0005;
 const MOST_EXPECTED: f64 = 0.95;
 /// The walk back in time ends here: older runs cannot make the window stronger any more.
 const MOST_BAD: u32 = 40;
@@ -77,35 +77,50 @@ pub(super) struct Window {
     pub(super) slowdown: Option<f64>,
 }
 
-/// Logarithms of what is expected of a run.
+/// What is expected of a run, with the logarithms for most of them.
 struct Expected {
     baseline: f64,
+    rate: f64,
     bad: f64,
     good: f64,
-    bad_after_bad: f64,
-    good_after_bad: f64,
 }
 
 impl Expected {
-    fn of(usual: &Rates, limits: &Limits) -> Self {
+    fn of(usual: &Rates) -> Self {
         let rate = (MARGIN * usual.bad).clamp(LEAST_EXPECTED, MOST_EXPECTED);
-        let after = rate.max(usual.repeat).max(limits.least_repeat);
         Self {
             baseline: usual.bad,
+            rate,
             bad: rate.ln(),
             good: (1.0 - rate).ln(),
-            bad_after_bad: after.ln(),
-            good_after_bad: (1.0 - after).ln(),
+        }
+    }
+
+    /// Logarithm of how likely the run was, as usual.
+    fn likely(&self, lane: &Lane<'_>, position: usize, limits: &Limits) -> f64 {
+        let points = lane.ring.points();
+        let point = &points[position];
+        let rate = if point.is_after_bad {
+            let before = position.checked_sub(1).map(|before| points[before].at);
+            let after_ms = before.map_or(0, |before| point.at - before);
+            self.rate
+                .max(lane.usual.repeat(after_ms))
+                .max(limits.least_repeat)
+        } else {
+            self.rate
+        };
+        match (point.is_bad, point.is_after_bad) {
+            (true, true) => rate.ln(),
+            (false, true) => (1.0 - rate).ln(),
+            (true, false) => self.bad,
+            (false, false) => self.good,
         }
     }
 }
 
 /// The window with the highest gain that ends at `now`, over the runs of all lanes together.
 pub(super) fn strongest(lanes: &[Lane<'_>], now: i64, limits: &Limits) -> Option<Window> {
-    let expected: Vec<Expected> = lanes
-        .iter()
-        .map(|lane| Expected::of(&lane.usual, limits))
-        .collect();
+    let expected: Vec<Expected> = lanes.iter().map(|lane| Expected::of(&lane.usual)).collect();
     let mut heads: BinaryHeap<(i64, usize, usize)> = BinaryHeap::with_capacity(lanes.len());
     for (index, lane) in lanes.iter().enumerate() {
         if let Some(last) = lane.ring.points().len().checked_sub(1) {
@@ -132,12 +147,7 @@ pub(super) fn strongest(lanes: &[Lane<'_>], now: i64, limits: &Limits) -> Option
         runs += 1;
         baselines += expected.baseline;
         slowdowns += f64::from(point.slowdown.min(MOST_SLOWDOWN)) / 100.0;
-        as_usual += match (point.is_bad, point.is_after_bad) {
-            (true, true) => expected.bad_after_bad,
-            (true, false) => expected.bad,
-            (false, true) => expected.good_after_bad,
-            (false, false) => expected.good,
-        };
+        as_usual += expected.likely(lane, position, limits);
         if point.is_bad {
             bad += 1;
             bad_at = Some(at);

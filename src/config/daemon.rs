@@ -11,16 +11,19 @@ use url::Url;
 
 use crate::api::Access;
 use crate::browser;
+use crate::egress;
 use crate::http;
 use crate::notify::route::{ALERT_LABELS, Route};
 use crate::notify::{Channel, Origin};
 use crate::probe::Probe;
 use crate::secret::{SecretRef, TextOrSecret, names_a_secret};
 
+use super::fault::rule;
 use super::layers::Layers;
+use super::probe::AuditSettings;
 use super::report::Report;
 use super::scalar::{Name, Text, text};
-use super::sections::{ApiSettings, HttpSettings, Store, Telemetry};
+use super::sections::{ApiSettings, EgressSettings, HttpSettings, Store, Telemetry};
 use super::words::nearest;
 use super::yaml::child;
 
@@ -35,6 +38,7 @@ pub struct Daemon {
     pub store: Store,
     pub browser: browser::Settings,
     pub http: http::Settings,
+    pub egress: egress::Settings,
     pub telemetry: Telemetry,
     /// Who may use the API.
     pub access: Access,
@@ -83,6 +87,8 @@ pub(super) struct DaemonFile {
     browser: browser::Settings,
     /// How the requests are made that probes send by themselves.
     http: HttpSettings,
+    /// How a fault of this machine is told from one of a provider.
+    egress: EgressSettings,
     /// Where figures and traces go.
     telemetry: Telemetry,
     /// Who may use the API.
@@ -93,6 +99,8 @@ pub(super) struct DaemonFile {
     /// Who is told of what: the first route that matches an alert decides, unless it says `continue`. An alert that no route
     /// matches goes to every channel.
     routes: Vec<Option<Route>>,
+    /// How `validate` judges these files.
+    audit: AuditSettings,
 }
 
 impl Default for DaemonFile {
@@ -107,10 +115,12 @@ impl Default for DaemonFile {
             store: Store::default(),
             browser: browser::Settings::default(),
             http: HttpSettings::default(),
+            egress: EgressSettings::default(),
             telemetry: Telemetry::default(),
             api: ApiSettings::default(),
             channels: BTreeMap::new(),
             routes: Vec::new(),
+            audit: AuditSettings::default(),
         }
     }
 }
@@ -162,6 +172,10 @@ impl DaemonFile {
             let place = child(&child(layers.place("channels"), name), channel.name());
             for fault in channel.faults() {
                 let place = format!("{place}{}", fault.pointer);
+                let mut report = report.by(match fault.is_secret {
+                    true => rule::LITERAL_SECRET,
+                    false => rule::INVALID,
+                });
                 match fault.pointer.is_empty() {
                     true => report.key(&place, fault.message, fault.help),
                     false => report.value(&place, fault.message, fault.help),
@@ -188,6 +202,7 @@ impl DaemonFile {
                 }
                 let message = format!("there is no channel `{}`", super::yaml::shorten(channel));
                 let help = known(channel, self.channels.keys().map(String::as_str));
+                let mut report = report.by(rule::UNKNOWN_CHANNEL);
                 report.value(&format!("{place}/to/{item}"), message, &help);
             }
             for label in route
@@ -225,6 +240,7 @@ impl DaemonFile {
             store,
             browser: self.browser,
             http: self.http.ready(folder),
+            egress: self.egress.ready(),
             telemetry,
             access: self.api.access(),
             channels: anchored(self.channels, folder),
@@ -269,7 +285,7 @@ pub fn default_store_path(environment: impl Fn(&str) -> Option<OsString>) -> Pat
 
 fn anchored(mut channels: BTreeMap<String, Channel>, folder: &Path) -> BTreeMap<String, Channel> {
     for channel in channels.values_mut() {
-        for secret in channel.secrets() {
+        for (_, secret) in channel.secrets() {
             anchor(secret, folder);
         }
     }
@@ -294,7 +310,7 @@ pub(super) fn anchor(secret: &mut SecretRef, folder: &Path) {
 fn check_headers(headers: &BTreeMap<String, TextOrSecret>, place: &str, report: &mut Report<'_>) {
     for (name, value) in headers {
         if matches!(value, TextOrSecret::Text(_)) && names_a_secret(name) {
-            report.value(
+            report.by(rule::LITERAL_SECRET).value(
                 &child(place, name),
                 "a secret must not stand in the file",
                 "write where it is kept: {env: NAME}, {file: …}, {credential: …} or {command: […]}",

@@ -16,9 +16,11 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::story::{self, Story};
-use super::webhook::header_faults;
+use super::webhook::{header_faults, header_secrets};
 use super::wire::{self, Call, Secrets};
-use super::{Edge, Event, Failure, Fault, Kind, Message, Notice, Payload, Receipt};
+use super::{
+    Edge, Event, Failure, Fault, Kind, Message, Notice, Payload, Receipt, Server, host, limit,
+};
 use crate::alert::{Alert, Kind as AlertKind};
 use crate::secret::{SecretRef, TextOrSecret};
 
@@ -49,9 +51,23 @@ fn web_addresses(_: &mut SchemaGenerator) -> Schema {
 }
 
 impl Kind for Alertmanager {
-    fn secrets(&mut self) -> Vec<&mut SecretRef> {
-        let headers = self.headers.values_mut();
-        headers.filter_map(TextOrSecret::secret_mut).collect()
+    fn needs(&self) -> String {
+        // Members of a cluster stand in for each other, and are one thing to whoever else is told.
+        self.urls.first().map(host).unwrap_or_default()
+    }
+
+    fn server(&self) -> Server {
+        self.urls.first().cloned().map_or(Server::Here, Server::At)
+    }
+
+    fn secrets(&mut self) -> Vec<(String, &mut SecretRef)> {
+        header_secrets(&mut self.headers)
+    }
+
+    fn addresses(&self) -> Vec<(String, &Url)> {
+        let urls = self.urls.iter().enumerate();
+        urls.map(|(index, url)| (format!("urls/{index}"), url))
+            .collect()
     }
 
     fn faults(&self) -> Vec<Fault> {
@@ -127,7 +143,7 @@ fn labels(message: &Message<'_>) -> Map<String, Value> {
     let alert = &message.news.alert;
     let mut labels = Map::new();
     for (name, value) in &alert.labels {
-        labels.insert(label_name(name), story::line(value, TEXT).into());
+        labels.insert(label_name(name), limit::units(value, TEXT).into());
     }
     for (name, value) in only_names(alert) {
         labels.insert(name.to_owned(), value.into());
@@ -169,7 +185,7 @@ fn annotations(message: &Message<'_>) -> Map<String, Value> {
     let Message { news, origin, .. } = message;
     let story = Story::of(message, TEXT);
     let mut annotations = Map::new();
-    annotations.insert("summary".to_owned(), story.title.clone().into());
+    annotations.insert("summary".to_owned(), story.summary.clone().into());
     annotations.insert("description".to_owned(), story.plain().trim_end().into());
     if let Some(runbook) = story::runbook(&news.alert, origin) {
         annotations.insert("runbook_url".to_owned(), runbook.into());

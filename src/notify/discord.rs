@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::story::Story;
 use super::wire::{self, Call, Secrets};
-use super::{Edge, Event, Failure, Kind, Message, Notice, Payload, Receipt, limit};
+use super::{Edge, Event, Failure, Kind, Message, Notice, Payload, Receipt, Server, limit};
 use crate::secret::SecretRef;
 
 /// Characters of the text above an embed.
@@ -30,8 +30,16 @@ pub struct Discord {
 }
 
 impl Kind for Discord {
-    fn secrets(&mut self) -> Vec<&mut SecretRef> {
-        vec![&mut self.url]
+    fn needs(&self) -> String {
+        "Discord".to_owned()
+    }
+
+    fn server(&self) -> Server {
+        Server::Kept(self.url.clone())
+    }
+
+    fn secrets(&mut self) -> Vec<(String, &mut SecretRef)> {
+        vec![("url".to_owned(), &mut self.url)]
     }
 
     fn compose(&self, message: &Message<'_>) -> Payload {

@@ -1,8 +1,6 @@
 //! Mail, as HTML and as text, over SMTP: TLS from the start or STARTTLS, with the certificate checked either way.
 //! All mails about one alert are one thread.
 
-use std::time::Duration;
-
 use askama::Template;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -21,11 +19,10 @@ use url::{Host, Url};
 
 use super::story::{Story, Tone};
 use super::wire::Secrets;
-use super::{Edge, Event, Failure, Fault, Key, Kind, Message, Notice, Payload, Receipt, limit};
+use super::{
+    Edge, Event, Failure, Fault, Key, Kind, Message, Notice, Payload, Receipt, Server, host, limit,
+};
 use crate::secret::SecretRef;
-
-/// A server that has not taken the mail by then has not taken it.
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// Characters of a subject: lists of mails show fewer, and RFC 5322 (section 2.1.1) ends a line at 998.
 const SUBJECT: usize = 200;
@@ -73,8 +70,19 @@ pub struct Mail {
 }
 
 impl Kind for Email {
-    fn secrets(&mut self) -> Vec<&mut SecretRef> {
-        self.password.iter_mut().collect()
+    fn needs(&self) -> String {
+        host(&self.smtp)
+    }
+
+    fn server(&self) -> Server {
+        Server::At(self.smtp.clone())
+    }
+
+    fn secrets(&mut self) -> Vec<(String, &mut SecretRef)> {
+        let password = self.password.iter_mut();
+        password
+            .map(|secret| ("password".to_owned(), secret))
+            .collect()
     }
 
     fn faults(&self) -> Vec<Fault> {
@@ -83,6 +91,7 @@ impl Kind for Email {
                 pointer: String::new(),
                 message,
                 help,
+                is_secret: false,
             }]
         };
         match (&self.username, &self.password) {
@@ -106,12 +115,14 @@ impl Kind for Email {
             let Payload::Mail(mail) = &notice.payload else {
                 return Err(Failure::refused("this notice was not composed as a mail"));
             };
-            let sent = timeout(LIMIT, self.send(mail, &notice.key, edge)).await;
+            // A conversation of many turns, so twice as long as one request.
+            let limit = 2 * edge.patience;
+            let sent = timeout(limit, self.send(mail, &notice.key, edge)).await;
             sent.unwrap_or_else(|_| {
                 Err(Failure::Retry {
                     why: format!(
                         "the mail server has not taken it within {} s",
-                        LIMIT.as_secs()
+                        limit.as_secs()
                     ),
                     after: None,
                     may_have_arrived: true,
@@ -278,10 +289,15 @@ impl Email {
         let name = ClientId::default();
         let not_yet = |error: &Error| failure(error, false, secrets);
         let first = tls.clone().filter(|_| is_implicit);
-        let mut connection =
-            AsyncSmtpConnection::connect_tokio1((host, port), Some(LIMIT), &name, first, None)
-                .await
-                .map_err(|error| not_yet(&error))?;
+        let mut connection = AsyncSmtpConnection::connect_tokio1(
+            (host, port),
+            Some(edge.patience),
+            &name,
+            first,
+            None,
+        )
+        .await
+        .map_err(|error| not_yet(&error))?;
         if let Some(tls) = tls.filter(|_| !is_implicit) {
             if !connection.can_starttls() {
                 connection.abort().await;

@@ -13,12 +13,9 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::wire::Secrets;
-use super::{Edge, Failure, Kind, Message, Notice, Payload, Receipt, webhook};
+use super::{Edge, Failure, Kind, Message, Notice, Payload, Receipt, Server, webhook};
 use crate::child::Group;
 use crate::secret::SecretRef;
-
-/// A program that has not ended by then is killed, with all it started.
-const LIMIT: Duration = Duration::from_secs(30);
 
 /// Of what it prints so much is read.
 const PRINTED_LIMIT_BYTES: u64 = 4096;
@@ -37,7 +34,16 @@ pub struct Exec {
 }
 
 impl Kind for Exec {
-    fn secrets(&mut self) -> Vec<&mut SecretRef> {
+    fn needs(&self) -> String {
+        // What the program needs is not to be seen from here.
+        "this machine".to_owned()
+    }
+
+    fn server(&self) -> Server {
+        Server::Here
+    }
+
+    fn secrets(&mut self) -> Vec<(String, &mut SecretRef)> {
         Vec::new()
     }
 
@@ -49,9 +55,9 @@ impl Kind for Exec {
         &'a self,
         notice: &'a Notice,
         _: Option<&'a Receipt>,
-        _: &'a Edge,
+        edge: &'a Edge,
     ) -> BoxFuture<'a, Result<Receipt, Failure>> {
-        async move { run(&self.command, &notice.json()?.to_string(), LIMIT).await }.boxed()
+        async move { run(&self.command, &notice.json()?.to_string(), edge.patience).await }.boxed()
     }
 }
 

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::story::{Story, Tone};
 use super::wire::{self, Call, Secrets};
-use super::{Edge, Failure, Kind, Message, Notice, Payload, Receipt, limit};
+use super::{Edge, Failure, Kind, Message, Notice, Payload, Receipt, Server, host, limit};
 use crate::secret::{SecretRef, TextOrSecret};
 
 /// Bytes of a message; a longer one would arrive as a file.
@@ -39,12 +39,23 @@ fn server() -> Url {
 }
 
 impl Kind for Ntfy {
-    fn secrets(&mut self) -> Vec<&mut SecretRef> {
-        self.topic
-            .secret_mut()
-            .into_iter()
-            .chain(&mut self.token)
-            .collect()
+    fn needs(&self) -> String {
+        host(&self.url)
+    }
+
+    fn server(&self) -> Server {
+        Server::At(self.url.clone())
+    }
+
+    fn secrets(&mut self) -> Vec<(String, &mut SecretRef)> {
+        let topic = self.topic.secret_mut();
+        let topic = topic.map(|it| ("topic".to_owned(), it));
+        let token = self.token.iter_mut().map(|it| ("token".to_owned(), it));
+        topic.into_iter().chain(token).collect()
+    }
+
+    fn addresses(&self) -> Vec<(String, &Url)> {
+        vec![("url".to_owned(), &self.url)]
     }
 
     fn compose(&self, message: &Message<'_>) -> Payload {

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::story::{self, Story};
 use super::wire::{self, Call, Secrets};
-use super::{Edge, Event, Failure, Kind, Message, Notice, Payload, Receipt, limit};
+use super::{Edge, Event, Failure, Kind, Message, Notice, Payload, Receipt, Server, limit};
 use crate::alert::Severity;
 use crate::secret::SecretRef;
 
@@ -43,8 +43,16 @@ fn api() -> Url {
 }
 
 impl Kind for Opsgenie {
-    fn secrets(&mut self) -> Vec<&mut SecretRef> {
-        vec![&mut self.api_key]
+    fn needs(&self) -> String {
+        "Opsgenie".to_owned()
+    }
+
+    fn server(&self) -> Server {
+        Server::At(self.api.clone())
+    }
+
+    fn secrets(&mut self) -> Vec<(String, &mut SecretRef)> {
+        vec![("api_key".to_owned(), &mut self.api_key)]
     }
 
     fn compose(&self, message: &Message<'_>) -> Payload {
@@ -91,7 +99,8 @@ fn compose(message: &Message<'_>) -> Value {
         return json!({"user": "authcanary", "source": source, "note": limit::units(&note, NOTE)});
     }
     let alert = &news.alert;
-    let label = |(name, value): (&String, &String)| story::line(&format!("{name}:{value}"), TAGS.1);
+    let label =
+        |(name, value): (&String, &String)| limit::units(&format!("{name}:{value}"), TAGS.1);
     let tags = [alert.kind.as_str().to_owned(), "authcanary".to_owned()];
     let tags: Vec<String> = tags
         .into_iter()
@@ -131,7 +140,7 @@ fn details(message: &Message<'_>) -> Map<String, Value> {
         pairs.push((link.name.to_lowercase(), link.url));
     }
     for (name, value) in &alert.labels {
-        pairs.push((story::line(name, 100), story::line(value, 500)));
+        pairs.push((limit::units(name, 100), limit::units(value, 500)));
     }
     let mut room = DETAILS;
     let mut details = Map::new();

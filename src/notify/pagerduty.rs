@@ -10,7 +10,7 @@ use url::Url;
 
 use super::story::{self, Story};
 use super::wire::{self, Call, Secrets};
-use super::{Edge, Event, Failure, Kind, Message, Notice, Payload, Receipt, limit};
+use super::{Edge, Event, Failure, Kind, Message, Notice, Payload, Receipt, Server, limit};
 use crate::alert::Severity;
 use crate::secret::SecretRef;
 
@@ -35,8 +35,16 @@ fn api() -> Url {
 }
 
 impl Kind for Pagerduty {
-    fn secrets(&mut self) -> Vec<&mut SecretRef> {
-        vec![&mut self.routing_key]
+    fn needs(&self) -> String {
+        "PagerDuty".to_owned()
+    }
+
+    fn server(&self) -> Server {
+        Server::At(self.api.clone())
+    }
+
+    fn secrets(&mut self) -> Vec<(String, &mut SecretRef)> {
+        vec![("routing_key".to_owned(), &mut self.routing_key)]
     }
 
     fn compose(&self, message: &Message<'_>) -> Payload {
@@ -93,7 +101,7 @@ fn compose(message: &Message<'_>) -> Value {
     }
     details.insert("Key".to_owned(), key.to_string().into());
     body["payload"] = json!({
-        "summary": limit::units(&summary(&story, alert, news.is_test), SUMMARY),
+        "summary": limit::units(&story.summary, SUMMARY),
         "severity": match alert.severity {
             Severity::Page => "critical",
             Severity::Ticket => "warning",
@@ -112,13 +120,4 @@ fn compose(message: &Message<'_>) -> Value {
     body["client"] = "authcanary".into();
     body["client_url"] = story::alert_page(alert, origin).into();
     body
-}
-
-/// The incident keeps this line to its end, so it does not say how the alert came about.
-fn summary(story: &Story, alert: &crate::alert::Alert, is_test: bool) -> String {
-    let test = if is_test { "[TEST] " } else { "" };
-    match story::line(&alert.summary, SUMMARY).as_str() {
-        "" => story.title.clone(),
-        summary => format!("{test}{summary}"),
-    }
 }

@@ -14,8 +14,8 @@ pub struct Route {
     /// `location`, `stage`, `class`, `cause`, `severity`, `kind`, or a label of a probe. Everything when left out.
     #[serde(default, rename = "match")]
     pub matches: BTreeMap<String, OneOrMany>,
-    /// Channels by name; an empty list keeps the alert from everybody.
-    #[schemars(extend("uniqueItems" = true))]
+    /// Channels by name.
+    #[schemars(length(min = 1), extend("uniqueItems" = true))]
     pub to: Vec<String>,
     /// Whether the routes after this one are asked as well.
     #[serde(default, rename = "continue")]
@@ -155,13 +155,12 @@ mod tests {
     }
 
     #[test]
-    fn an_alert_that_no_route_takes_goes_to_every_channel_and_nobody_is_said_on_purpose() {
+    fn an_alert_that_no_route_takes_goes_to_every_channel() {
         check("[]", &["chat", "mail", "oncall"]);
         check(
             r#"[{"match": {"environment": "staging"}, "to": ["mail"]}]"#,
             &["chat", "mail", "oncall"],
         );
-        check(r#"[{"to": []}]"#, &[]);
     }
 
     #[test]

@@ -58,8 +58,8 @@ pub fn alert() -> Alert {
 }
 
 /// News of an alert that is none, to try a channel with: first [`Event::Fired`], then [`Event::Resolved`]. `id` sets
-/// one trial apart from the next.
-pub fn trial(event: Event, id: &str, at: Timestamp) -> News {
+/// one trial apart from the next, which began at `began`.
+pub fn trial(event: Event, id: &str, began: Timestamp, at: Timestamp) -> News {
     let mut alert = alert();
     alert.fingerprint = Fingerprint(format!("test-{id}"));
     alert.severity = Severity::Ticket;
@@ -74,8 +74,8 @@ pub fn trial(event: Event, id: &str, at: Timestamp) -> News {
     };
     alert.verdict = None;
     alert.kind = Kind::Monitor;
-    alert.started_at = at;
-    alert.fired_at = Some(at);
+    alert.started_at = began;
+    alert.fired_at = Some(began);
     if event == Event::Resolved {
         alert.state = State::Resolved;
         alert.resolved_at = Some(at);

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::story::{Fact, Story};
 use super::wire::{self, Call, Secrets};
-use super::{Edge, Event, Failure, Fault, Kind, Message, Notice, Payload, Receipt, limit};
+use super::{Edge, Event, Failure, Fault, Kind, Message, Notice, Payload, Receipt, Server, limit};
 use crate::secret::SecretRef;
 
 /// Characters of the text of a section block.
@@ -43,8 +43,21 @@ fn api() -> Url {
 }
 
 impl Kind for Slack {
-    fn secrets(&mut self) -> Vec<&mut SecretRef> {
-        self.token.iter_mut().chain(&mut self.url).collect()
+    fn needs(&self) -> String {
+        "Slack".to_owned()
+    }
+
+    fn server(&self) -> Server {
+        match &self.url {
+            Some(url) => Server::Kept(url.clone()),
+            None => Server::At(self.api.clone()),
+        }
+    }
+
+    fn secrets(&mut self) -> Vec<(String, &mut SecretRef)> {
+        let token = self.token.iter_mut().map(|it| ("token".to_owned(), it));
+        let url = self.url.iter_mut().map(|it| ("url".to_owned(), it));
+        token.chain(url).collect()
     }
 
     fn faults(&self) -> Vec<Fault> {
@@ -53,6 +66,7 @@ impl Kind for Slack {
                 pointer: String::new(),
                 message,
                 help,
+                is_secret: false,
             }]
         };
         match (&self.token, &self.channel, &self.url) {

@@ -1,8 +1,8 @@
 //! What every notice says, in the same words and order for all channels: a title, facts under short names, and links.
 //! Channels lay it out.
 //!
-//! Texts of providers and of people end up here. Each is made one line, loses characters that could turn text around,
-//! and goes through redaction once more, in case it came by a way that does not redact.
+//! Texts of providers and of people end up here. [`clean`] makes each one line, takes out characters that could turn text
+//! around, and redacts once more, in case one came by a way that does not redact.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -22,10 +22,30 @@ const MOST: usize = 3;
 /// Names of probes and labels in one fact.
 const MOST_NAMES: usize = 8;
 
+/// Links, runs and deploys of an alert.
+const MOST_LINKS: usize = 20;
+
+/// Names in a part of a scope.
+const MOST_MEMBERS: usize = 200;
+
+/// Labels of an alert.
+const MOST_LABELS: usize = 50;
+
+/// Longer addresses are left out: half of one leads nowhere.
+const LONGEST_URL: usize = 1000;
+
+/// Characters of any text.
+const LONGEST: usize = 2000;
+
+/// Of a longer text only the beginning is read.
+const READ_BYTES: usize = 16 * 1024;
+
 /// What a notice says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Story {
     pub(super) title: String,
+    /// What is wrong, without what happened to the alert: for vendors that say that themselves.
+    pub(super) summary: String,
     pub(super) tone: Tone,
     pub(super) facts: Vec<Fact>,
     /// The links among the facts that a person follows first, under the words of a button.
@@ -76,6 +96,7 @@ impl Story {
         let Message { news, origin, .. } = message;
         Self {
             title: title(news, longest.min(300)),
+            summary: summary(news, longest),
             tone: tone(news),
             facts: facts(news, origin, longest),
             links: links(&news.alert, origin),
@@ -95,10 +116,7 @@ impl Story {
 
 /// The runbook page of an alert; absent where there is neither an address nor a class to find it by.
 pub(super) fn runbook(alert: &Alert, origin: &Origin) -> Option<String> {
-    let own = alert.runbook_url.as_deref().and_then(|url| {
-        let class = alert.verdict.as_ref().map_or("", |it| it.class.as_str());
-        web_address(&url.replace("{class}", class), origin)
-    });
+    let own = alert.runbook_url.clone();
     let class = || alert.verdict.as_ref().map(|it| it.class);
     own.or_else(|| page(origin, &format!("/runbooks/{}", class()?)))
 }
@@ -113,13 +131,8 @@ pub(super) fn alert_page(alert: &Alert, origin: &Origin) -> Option<String> {
 
 /// Links to the runs that decided, newest first.
 pub(super) fn evidence(alert: &Alert, origin: &Origin) -> Vec<String> {
-    let given: Vec<String> = alert
-        .evidence
-        .iter()
-        .filter_map(|url| web_address(url, origin))
-        .collect();
-    if !given.is_empty() {
-        return given;
+    if !alert.evidence.is_empty() {
+        return alert.evidence.clone();
     }
     let runs = alert.runs.iter();
     runs.filter_map(|run| page(origin, &format!("/runs/{run}")))
@@ -138,15 +151,85 @@ pub(super) fn silence(alert: &Alert, origin: &Origin) -> Option<String> {
     alert_page(alert, origin).map(|page| format!("{page}#silence"))
 }
 
+/// News with every text made one clean line, and no list longer than a person or a program can use. What channels
+/// compose from has gone through here.
+pub(super) fn clean(news: &News, origin: &Origin) -> News {
+    let mut news = news.clone();
+    tidy(&mut news.note);
+    let alert = &mut news.alert;
+    tidy(&mut alert.summary);
+    tidy(&mut alert.reason);
+    if let Some(verdict) = &mut alert.verdict {
+        tidy(&mut verdict.detail);
+    }
+    let class = alert.verdict.as_ref().map_or("", |it| it.class.as_str());
+    alert.runbook_url = alert
+        .runbook_url
+        .as_ref()
+        .and_then(|url| web_address(&url.replace("{class}", class), origin));
+    alert.evidence.truncate(MOST_LINKS);
+    alert.evidence = alert
+        .evidence
+        .iter()
+        .filter_map(|url| web_address(url, origin))
+        .collect();
+    alert.runs.truncate(MOST_LINKS);
+    alert.deploys.truncate(MOST_LINKS);
+    for deploy in &mut alert.deploys {
+        tidy(&mut deploy.id);
+        tidy(&mut deploy.note);
+        // A mail address of a person is nobody's business but theirs.
+        deploy.by = deploy.by.split('@').next().unwrap_or_default().to_owned();
+        tidy(&mut deploy.by);
+        deploy.url = deploy
+            .url
+            .as_deref()
+            .and_then(|url| web_address(url, origin));
+    }
+    alert.scope.probe.truncate(MOST_MEMBERS);
+    for names in [
+        &mut alert.scope.provider,
+        &mut alert.scope.environment,
+        &mut alert.scope.location,
+    ] {
+        names.truncate(MOST_MEMBERS);
+        names.iter_mut().for_each(|name| *name = one_line(name));
+    }
+    let labels = std::mem::take(&mut alert.labels);
+    alert.labels = labels
+        .into_iter()
+        .take(MOST_LABELS)
+        .map(|(name, mut value)| {
+            tidy(&mut value);
+            (limit::units(&one_line(&name), 100), value)
+        })
+        .collect();
+    news
+}
+
+fn tidy(text: &mut String) {
+    *text = line(text, LONGEST);
+}
+
 /// One clean line: no control characters, nothing that turns text around, no secret, no mail address.
 pub(super) fn line(text: &str, longest: usize) -> String {
     static MAIL: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
             .expect("a constant pattern")
     });
-    let redacted = Redactor::default().text(text);
+    let redacted = Redactor::default().text(beginning(text));
     let hidden = MAIL.replace_all(&redacted, "[mail address]");
     limit::units(&one_line(&hidden), longest)
+}
+
+/// As much as is read at all, without a word that was cut, which may be the beginning of a secret.
+fn beginning(text: &str) -> &str {
+    if text.len() <= READ_BYTES {
+        return text;
+    }
+    let text = &text[..text.floor_char_boundary(READ_BYTES)];
+    let end = text.rfind(char::is_whitespace).unwrap_or(0);
+    &text[..end]
 }
 
 /// Without line breaks, control characters and marks of direction.
@@ -172,7 +255,12 @@ fn title(news: &News, longest: usize) -> String {
         (Event::Resolved, _) => format!("Resolved after {}", rough(lasted(news))),
     };
     let test = if news.is_test { "[TEST] " } else { "" };
-    line(&format!("{test}{what}: {}", alert.summary), longest)
+    limit::units(&format!("{test}{what}: {}", alert.summary), longest)
+}
+
+fn summary(news: &News, longest: usize) -> String {
+    let test = if news.is_test { "[TEST] " } else { "" };
+    limit::units(&format!("{test}{}", news.alert.summary), longest)
 }
 
 fn tone(news: &News) -> Tone {
@@ -196,8 +284,9 @@ fn facts(news: &News, origin: &Origin, longest: usize) -> Vec<Fact> {
         let text = "this is a test of the channel, nothing is wrong";
         say("Test", text.to_owned(), None);
     }
-    say("Note", line(&news.note, longest), None);
-    say("Where", line(&place(&alert.scope), longest), None);
+    let cut = |text: &str| limit::units(text, longest);
+    say("Note", cut(&news.note), None);
+    say("Where", cut(&place(&alert.scope)), None);
     match &alert.verdict {
         Some(verdict) => {
             let class = verdict.class;
@@ -206,11 +295,11 @@ fn facts(news: &News, origin: &Origin, longest: usize) -> Vec<Fact> {
             say("Cause", verdict.cause.to_string(), None);
             let action = verdict.action;
             say("Do", format!("{} ({action})", action.advice()), None);
-            say("Seen", line(&verdict.detail, longest), None);
+            say("Seen", cut(&verdict.detail), None);
         }
         None => say("Kind", kind(alert.kind).to_owned(), None),
     }
-    say("Why", line(&alert.reason, longest), None);
+    say("Why", cut(&alert.reason), None);
     say("Since", since(news), None);
     match runbook(alert, origin) {
         Some(url) => say("Runbook", url.clone(), Some(url)),
@@ -223,23 +312,16 @@ fn facts(news: &News, origin: &Origin, longest: usize) -> Vec<Fact> {
         say("Trace", url.clone(), Some(url));
     }
     for deploy in alert.deploys.iter().take(MOST) {
-        let url = deploy
-            .url
-            .as_deref()
-            .and_then(|url| web_address(url, origin));
-        say(
-            "Deploy",
-            line(&deployed(deploy, alert.started_at), longest),
-            url,
-        );
+        let url = deploy.url.clone();
+        say("Deploy", cut(&deployed(deploy, alert.started_at)), url);
     }
-    say("Labels", line(&labels(alert), longest), None);
+    say("Labels", cut(&labels(alert)), None);
     match silence(alert, origin) {
         _ if news.event == Event::Resolved => {}
         Some(url) => say("Silence", url.clone(), Some(url)),
         None => {
             let text = format!("authcanary silence add fingerprint={}", alert.fingerprint);
-            say("Silence", line(&text, longest), None);
+            say("Silence", cut(&text), None);
         }
     }
     facts
@@ -320,13 +402,11 @@ fn deployed(deploy: &Deploy, started_at: Timestamp) -> String {
         false => format!("{} before the first bad run", rough(apart)),
         true => format!("{} after the first bad run", rough(apart.abs())),
     };
-    // A mail address of a person is nobody's business but theirs.
-    let by = deploy.by.split('@').next().unwrap_or_default();
     let note = match deploy.note.is_empty() {
         true => Cow::Borrowed(""),
         false => Cow::Owned(format!(": {}", deploy.note)),
     };
-    format!("{} by {by}, {when}{note}", deploy.id)
+    format!("{} by {}, {when}{note}", deploy.id, deploy.by)
 }
 
 fn labels(alert: &Alert) -> String {
@@ -340,7 +420,8 @@ fn labels(alert: &Alert) -> String {
 
 fn page(origin: &Origin, path: &str) -> Option<String> {
     let base = origin.public_url.as_ref()?;
-    Some(format!("{}{path}", base.as_str().trim_end_matches('/')))
+    let url = format!("{}{path}", base.as_str().trim_end_matches('/'));
+    (url.len() <= LONGEST_URL).then_some(url)
 }
 
 /// An address that a person may be sent to: `http` or `https`, no credentials in it, secrets redacted. One that begins
@@ -349,11 +430,6 @@ fn web_address(text: &str, origin: &Origin) -> Option<String> {
     if text.starts_with('/') && !text.starts_with("//") {
         return page(origin, text);
     }
-    outside(text)
-}
-
-/// An address anywhere, under the same rules.
-pub(super) fn outside(text: &str) -> Option<String> {
     let mut url = Url::parse(text).ok()?;
     if !matches!(url.scheme(), "http" | "https") {
         return None;
@@ -362,7 +438,7 @@ pub(super) fn outside(text: &str) -> Option<String> {
     let _ = url.set_password(None);
     let _ = url.set_username("");
     let clean = Redactor::default().url(url.as_str());
-    (clean.len() <= 1000).then(|| clean.replace('|', "%7C"))
+    (clean.len() <= LONGEST_URL).then(|| clean.replace('|', "%7C"))
 }
 
 /// A text as one part of a path.

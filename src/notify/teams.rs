@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::story::{Story, Tone};
 use super::wire::{self, Call, Secrets};
-use super::{Edge, Failure, Kind, Message, Notice, Payload, Receipt, limit};
+use super::{Edge, Failure, Kind, Message, Notice, Payload, Receipt, Server, limit};
 use crate::secret::SecretRef;
 
 /// Bytes of a whole message; a larger one is refused, or lost inside the workflow.
@@ -23,8 +23,16 @@ pub struct Teams {
 }
 
 impl Kind for Teams {
-    fn secrets(&mut self) -> Vec<&mut SecretRef> {
-        vec![&mut self.url]
+    fn needs(&self) -> String {
+        "Microsoft Teams".to_owned()
+    }
+
+    fn server(&self) -> Server {
+        Server::Kept(self.url.clone())
+    }
+
+    fn secrets(&mut self) -> Vec<(String, &mut SecretRef)> {
+        vec![("url".to_owned(), &mut self.url)]
     }
 
     fn compose(&self, message: &Message<'_>) -> Payload {

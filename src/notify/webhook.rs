@@ -14,16 +14,15 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::wire::{self, Call, Secrets};
-use super::{Edge, Failure, Fault, Kind, Message, Notice, Payload, Receipt, limit, story};
+use super::{
+    Edge, Failure, Fault, Kind, Message, Notice, Payload, Receipt, Server, host, limit, story,
+};
 use crate::alert::Alert;
 use crate::clock;
 use crate::secret::{Secret, SecretRef, TextOrSecret, names_a_secret};
 
 /// Intermediaries have to pass on events up to this size (CloudEvents 1.0, size limits).
 const LIMIT_BYTES: usize = 64 * 1024;
-
-/// Names in a list and runs of an alert; an alert of hundreds of probes keeps the first ones.
-const MOST: usize = 200;
 
 /// Headers that make the signature and the event what they are.
 const OWN_HEADERS: [&str; 6] = [
@@ -60,17 +59,35 @@ pub enum Address {
 }
 
 impl Kind for Webhook {
-    fn secrets(&mut self) -> Vec<&mut SecretRef> {
-        let mut secrets: Vec<&mut SecretRef> = self.secret.iter_mut().collect();
-        if let Address::Secret(secret) = &mut self.url {
-            secrets.push(secret);
+    fn needs(&self) -> String {
+        match &self.url {
+            Address::Plain(url) => host(url),
+            Address::Secret(secret) => secret.to_string(),
         }
-        secrets.extend(
-            self.headers
-                .values_mut()
-                .filter_map(TextOrSecret::secret_mut),
-        );
+    }
+
+    fn server(&self) -> Server {
+        match &self.url {
+            Address::Plain(url) => Server::At(url.clone()),
+            Address::Secret(secret) => Server::Kept(secret.clone()),
+        }
+    }
+
+    fn secrets(&mut self) -> Vec<(String, &mut SecretRef)> {
+        let secret = self.secret.iter_mut();
+        let mut secrets: Vec<_> = secret.map(|it| ("secret".to_owned(), it)).collect();
+        if let Address::Secret(secret) = &mut self.url {
+            secrets.push(("url".to_owned(), secret));
+        }
+        secrets.extend(header_secrets(&mut self.headers));
         secrets
+    }
+
+    fn addresses(&self) -> Vec<(String, &Url)> {
+        match &self.url {
+            Address::Plain(url) => vec![("url".to_owned(), url)],
+            Address::Secret(_) => Vec::new(),
+        }
     }
 
     fn faults(&self) -> Vec<Fault> {
@@ -116,6 +133,16 @@ impl Kind for Webhook {
     }
 }
 
+/// The references among headers.
+pub(super) fn header_secrets(
+    headers: &mut BTreeMap<String, TextOrSecret>,
+) -> Vec<(String, &mut SecretRef)> {
+    let headers = headers.iter_mut();
+    headers
+        .filter_map(|(name, value)| Some((format!("headers/{name}"), value.secret_mut()?)))
+        .collect()
+}
+
 /// Header names that are set here, and secrets in clear.
 pub(super) fn header_faults(headers: &BTreeMap<String, TextOrSecret>, own: &[&str]) -> Vec<Fault> {
     let fault = |(name, value): (&String, &TextOrSecret)| {
@@ -125,6 +152,7 @@ pub(super) fn header_faults(headers: &BTreeMap<String, TextOrSecret>, own: &[&st
                 pointer,
                 message: "the channel sets this by itself",
                 help: "leave it out",
+                is_secret: false,
             });
         }
         let is_open = matches!(value, TextOrSecret::Text(_)) && names_a_secret(name);
@@ -132,6 +160,7 @@ pub(super) fn header_faults(headers: &BTreeMap<String, TextOrSecret>, own: &[&st
             pointer,
             message: "a secret must not stand in the file",
             help: "write where it is kept: {env: NAME}, {file: …}, {credential: …} or {command: […]}",
+            is_secret: true,
         })
     };
     headers.iter().filter_map(fault).collect()
@@ -152,7 +181,6 @@ fn event_of(message: &Message<'_>, longest: usize) -> Value {
         |url| url.as_str().to_owned(),
     );
     let story = story::Story::of(message, longest);
-    let most = MOST.min(longest);
     json!({
         "specversion": "1.0",
         "id": key.to_string(),
@@ -166,8 +194,8 @@ fn event_of(message: &Message<'_>, longest: usize) -> Value {
             "test": news.is_test,
             "location": origin.location,
             "title": story.title,
-            "note": story::line(&news.note, longest),
-            "alert": clean(&news.alert, longest, most),
+            "note": limit::units(&news.note, longest),
+            "alert": shortened(&news.alert, longest, longest / 10),
             "links": {
                 "alert": story::alert_page(&news.alert, origin),
                 "runbook": story::runbook(&news.alert, origin),
@@ -179,39 +207,30 @@ fn event_of(message: &Message<'_>, longest: usize) -> Value {
     })
 }
 
-/// The alert with every free text redacted once more and cut, and no list longer than `most`.
-fn clean(alert: &Alert, longest: usize, most: usize) -> Alert {
-    let line = |text: &String| story::line(text, longest);
+/// The alert with no text longer than `longest`, and no list longer than `most`.
+fn shortened(alert: &Alert, longest: usize, most: usize) -> Alert {
     let mut alert = alert.clone();
-    alert.summary = line(&alert.summary);
-    alert.reason = line(&alert.reason);
+    let cut = |text: &mut String| *text = limit::units(text, longest);
+    cut(&mut alert.summary);
+    cut(&mut alert.reason);
     if let Some(verdict) = &mut alert.verdict {
-        verdict.detail = line(&verdict.detail);
+        cut(&mut verdict.detail);
     }
-    alert.deploys.truncate(most);
     for deploy in &mut alert.deploys {
-        deploy.id = line(&deploy.id);
-        deploy.note = line(&deploy.note);
-        deploy.by = line(&deploy.by);
-        deploy.url = deploy.url.as_deref().and_then(story::outside);
+        for text in [&mut deploy.id, &mut deploy.note, &mut deploy.by] {
+            cut(text);
+        }
     }
-    alert.runbook_url = alert.runbook_url.as_deref().and_then(story::outside);
-    alert.evidence.truncate(most);
-    alert.runs.truncate(most);
+    alert.labels.values_mut().for_each(cut);
     for names in [
         &mut alert.scope.provider,
         &mut alert.scope.environment,
         &mut alert.scope.location,
+        &mut alert.evidence,
     ] {
         names.truncate(most);
     }
     alert.scope.probe.truncate(most);
-    alert.labels = alert
-        .labels
-        .iter()
-        .take(most)
-        .map(|(name, value)| (line(name), line(value)))
-        .collect();
     alert
 }
 

@@ -13,9 +13,6 @@ use crate::redact::Redactor;
 use crate::secret::{Secret, SecretRef, TextOrSecret};
 use crate::vault;
 
-/// A channel that has not answered by then has not answered.
-pub(super) const LIMIT: Duration = Duration::from_secs(30);
-
 /// Of what a channel answers so much is kept.
 const SAID_LIMIT: usize = 200;
 
@@ -102,7 +99,7 @@ impl Call {
 
     /// Sends it. Any answer that is no success is a failure that says whether trying again can help.
     pub(super) async fn send(self, edge: &Edge, secrets: &Secrets) -> Result<Answer, Failure> {
-        let answer = edge.courier.send(self.letter, LIMIT).await;
+        let answer = edge.courier.send(self.letter, edge.patience).await;
         let answer = answer.map_err(|error| Failure::Retry {
             may_have_arrived: matches!(error, CourierError::NoAnswer(_)),
             why: secrets.clean(&error.to_string()),

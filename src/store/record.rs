@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Error;
+use super::rollup::{self, Level, Rollup};
 use crate::probe::{Probe, ProbeId};
-use crate::run::{Evidence, RUN_VERSION, Run, RunId, Verdict};
+use crate::run::{RUN_VERSION, Run, RunId, Verdict};
 use crate::taxonomy::{Class, Outcome, Stage};
 
 /// A run that is about to start. Stays in the store until the run replaces it.
@@ -112,6 +113,10 @@ pub(super) struct Finished {
     pub(super) run: Vec<u8>,
     pub(super) brief: Vec<u8>,
     pub(super) evidence: Option<Vec<u8>>,
+    /// What the run adds to the rollups, and where.
+    pub(super) rollup: Rollup,
+    probe: ProbeId,
+    second: i64,
 }
 
 impl Finished {
@@ -124,30 +129,22 @@ impl Finished {
             outcome: run.outcome,
             verdict: run.verdict.as_ref().map(in_short),
         };
-        let evidence = run.evidence.as_ref().map(|evidence| match run.outcome {
-            Outcome::Ok => encode(&without_bodies(evidence)),
-            Outcome::Degraded | Outcome::Failed | Outcome::Unknown => encode(evidence),
-        });
         Self {
             key,
             index_key: record_key(&run.probe, key),
             run: encode(&without_evidence(run)),
             brief: encode(&brief),
-            evidence,
+            evidence: run.evidence.as_ref().map(encode),
+            rollup: Rollup::of(run),
+            probe: run.probe.clone(),
+            second: rollup::second_of(run),
         }
     }
-}
 
-/// Bodies and headers of a run that passed would fill the disk and answer no question; timings, hops and facts stay.
-fn without_bodies(evidence: &Evidence) -> Evidence {
-    let mut evidence = evidence.clone();
-    for exchange in &mut evidence.exchanges {
-        exchange.request_headers.clear();
-        exchange.request_body.clear();
-        exchange.response_headers.clear();
-        exchange.response_body.clear();
+    /// Key of the rollup that counts the run.
+    pub(super) fn rollup_key(&self, level: Level) -> Vec<u8> {
+        rollup::key(level.floor(self.second), &self.probe)
     }
-    evidence
 }
 
 fn without_evidence(run: &Run) -> Run {
@@ -189,7 +186,7 @@ pub(super) fn record_key(probe: &ProbeId, run: [u8; 16]) -> Vec<u8> {
     [probe.as_str().as_bytes(), &[0], &run].concat()
 }
 
-pub(super) fn encode(record: &impl Serialize) -> Vec<u8> {
+pub(super) fn encode<T: Serialize>(record: &T) -> Vec<u8> {
     serde_json::to_vec(record).expect("records have string keys and no fallible parts")
 }
 

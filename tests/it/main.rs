@@ -3,11 +3,17 @@
 
 mod api;
 mod architecture;
+mod audit;
 mod classify;
 mod common;
 mod config;
+mod control;
+mod crash;
 mod daemon;
+mod dashboards;
+mod doctor;
 mod loopback;
+mod notify;
 mod reload;
 mod systemd;
 mod telemetry;
