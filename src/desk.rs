@@ -33,10 +33,6 @@ pub use drift::Known;
 pub use people::{Acknowledgement, Refused, Silence};
 pub use standing::Condition;
 
-/// After a start, and after an alert came back, people are not told for so long: what is over by then was nothing, and
-/// what is wider by then is told as one.
-const SETTLE: SignedDuration = SignedDuration::from_secs(60);
-
 /// An alert that was told to be over and is back is told again if it stays.
 const BACK_AGAIN: SignedDuration = SignedDuration::from_mins(10);
 
@@ -81,6 +77,9 @@ impl From<&Probe> for Ward {
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
     pub location: String,
+    /// What comes up right after a start is not told for so long: what is over by then was nothing, and what is wider
+    /// by then is told as one.
+    pub settle: SignedDuration,
     pub probes: BTreeMap<ProbeId, Ward>,
 }
 
@@ -299,8 +298,9 @@ impl Desk {
 
     /// Opens the case of a new alert; what comes up right after the start of the process is held back for a moment.
     fn put(&mut self, alert: Alert, source: Source, at: Timestamp) {
-        let hold_until = match at < self.started_at + SETTLE {
-            true => at + SETTLE,
+        let settle = self.plan.settle;
+        let hold_until = match at < self.started_at + settle {
+            true => at + settle,
             false => at,
         };
         let case = Case {

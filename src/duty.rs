@@ -4,7 +4,6 @@
 //! After a kill the desk goes on from what it remembered last and takes the runs that were stored since; deciding twice
 //! gives the same, so nothing is lost and nothing is told twice.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
@@ -12,7 +11,7 @@ use tokio::sync::Mutex as Order;
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
-use crate::alert::{self, Alert, Deploy, Explanation, Fingerprint};
+use crate::alert::{self, Deploy, Explanation, Fingerprint};
 use crate::clock;
 use crate::desk::{Acknowledgement, Case, Condition, Desk, Memory, Plan, Refused, Silence, Turn};
 use crate::notify::sender::{self, Outbox};
@@ -112,6 +111,18 @@ impl Duty {
     /// Takes over a configuration.
     pub async fn configure(&self, plan: Plan) -> Result<(), Error> {
         self.turn(move |desk, now| desk.configure(plan, now)).await
+    }
+
+    /// Takes over a configuration while the daemon runs, and with it whom to tell where that is given.
+    pub async fn take_over(
+        &self,
+        plan: Plan,
+        notify: Option<Box<sender::Settings>>,
+    ) -> Result<(), Error> {
+        if let Some(notify) = notify {
+            self.outbox.configure(*notify).await?;
+        }
+        self.configure(plan).await
     }
 
     /// Takes a finished run that is stored already. Gives the time at which a further run would confirm what it saw.

@@ -56,11 +56,10 @@ pub mod telemetry;
 
 pub mod notify;
 
+// Doing: edges and words put to work.
 pub mod desk;
-
 pub mod duty;
 
-// Doing: edges and words put to work.
 pub mod journey;
 
 pub mod pipeline;

@@ -238,7 +238,9 @@ pub(super) async fn deploy(
     let marker = body(marker)?;
     let is_web = |url: &String| url.starts_with("https://") || url.starts_with("http://");
     if marker.url.as_ref().is_some_and(|url| !is_web(url)) {
-        return Err(Problem::bad_request("url must begin with https:// or http://"));
+        return Err(Problem::bad_request(
+            "url must begin with https:// or http://",
+        ));
     }
     let deploy = Deploy {
         id: text("id", marker.id)?,
@@ -280,7 +282,9 @@ fn text(field: &str, text: String) -> Result<String, Problem> {
 
 fn limited(field: &str, text: String) -> Result<String, Problem> {
     if text.chars().count() > TEXT {
-        return Err(Problem::bad_request(format!("{field} is longer than {TEXT} characters")));
+        return Err(Problem::bad_request(format!(
+            "{field} is longer than {TEXT} characters"
+        )));
     }
     Ok(text)
 }

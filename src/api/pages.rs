@@ -1,5 +1,6 @@
 //! The pages people look at: rendered here, whole without JavaScript, nothing from outside.
 
+pub(super) mod alerts;
 mod chart;
 pub(super) mod runbooks;
 mod sums;

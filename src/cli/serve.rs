@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
+use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -13,13 +14,19 @@ use super::{Exit, reload};
 use crate::config::Daemon;
 use crate::daemon::{self, Change, Runner};
 use crate::evidence::Sample;
+use crate::http::{Http, HttpError};
 use crate::journey::Tools;
+use crate::notify::Edge;
+use crate::notify::sender;
 use crate::pipeline::{self, Control};
 use crate::run::Run;
 use crate::telemetry::Telemetry;
 
 /// How long runs under way may take to end once the daemon is asked to stop.
 const GRACE: Duration = Duration::from_secs(20);
+
+/// Alerts that come up right after the start wait so long: by then it is clear how far they reach.
+const SETTLE: SignedDuration = SignedDuration::from_secs(60);
 
 /// Serves until SIGTERM or SIGINT, then finishes or closes what runs.
 pub(crate) async fn run(config: Daemon) -> anyhow::Result<Exit> {
@@ -40,7 +47,7 @@ pub(crate) async fn serve(
     stop: impl Future<Output = ()> + Send,
 ) -> anyhow::Result<()> {
     let tools = Tools::new(&config.http, config.browser.clone(), Arc::new(|_, _| ()))?;
-    let control = Control::new(&tools, config.egress, &config.probes);
+    let control = Control::new(&tools, config.egress.clone(), &config.probes);
     let watching = control.clone();
     let changes = changes.inspect(move |change| match change {
         Change::Taken(plan) => watching.watch(&plan.probes),
@@ -53,6 +60,8 @@ pub(crate) async fn serve(
     });
     telemetry.watch_channels(config.channels.keys().map(String::as_str));
     let settings = daemon::Settings {
+        notify: Some(notify(&config)?),
+        settle: SETTLE,
         access: config.access.clone(),
         limits: config.store.limits(),
         grace: GRACE,
@@ -70,6 +79,16 @@ pub(crate) async fn serve(
     };
     tools.shutdown().await;
     served
+}
+
+/// Whom a configuration tells of alerts.
+pub(crate) fn notify(config: &Daemon) -> Result<sender::Settings, HttpError> {
+    Ok(sender::Settings {
+        channels: config.channels.clone(),
+        routes: config.routes.clone(),
+        origin: config.origin(),
+        edge: Edge::new(&Http::new(&config.http)?, config.http.ca_file.clone())?,
+    })
 }
 
 /// Keeps the figure of browsers in use; never ends by itself.

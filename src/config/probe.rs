@@ -12,7 +12,8 @@ use serde_json::Value;
 
 use crate::probe::{
     Account, Alerts, Budget, Cadence, Client, ClientAuth, Endpoints, ErrorRule, Expectation,
-    Expires, Flow, Guard, Login, Probe, ProbeId, RedirectUri, RefreshLimits, ResponseMode, Server, Window,
+    Expires, Flow, Guard, Login, Probe, ProbeId, RedirectUri, RefreshLimits, ResponseMode, Server,
+    Window,
 };
 use crate::secret::SecretRef;
 use crate::taxonomy::{Action, Cause, Class};

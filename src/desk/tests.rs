@@ -38,6 +38,7 @@ fn plan(maintenance: Vec<Window>) -> Plan {
     };
     Plan {
         location: "here".to_owned(),
+        settle: SignedDuration::from_secs(60),
         probes: [(probe(), ward)].into(),
     }
 }

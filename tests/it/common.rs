@@ -124,6 +124,8 @@ pub(crate) fn settings(store: &Path, probes: Vec<Probe>) -> Settings {
         access: Access::default(),
         grace: Duration::from_secs(30),
         telemetry: None,
+        notify: None,
+        settle: jiff::SignedDuration::ZERO,
         changes: Box::pin(futures::stream::empty()),
     }
 }

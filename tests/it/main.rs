@@ -1,6 +1,7 @@
 //! Tests without a browser, in one binary.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod alerts;
 mod api;
 mod architecture;
 mod audit;

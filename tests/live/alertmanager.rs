@@ -146,7 +146,9 @@ async fn alertmanager_holds_an_alert_until_its_end() {
         },
         edge: Edge::new(&http, None).unwrap(),
     };
-    let (outbox, worker) = Outbox::open(store.clone(), settings).await.unwrap();
+    let (outbox, worker) = Outbox::open(store.clone(), telemetry(), settings)
+        .await
+        .unwrap();
     let work = tokio::spawn(worker.run());
     outbox
         .tell(vec![news(Event::Fired)], Batch::new())
@@ -188,4 +190,8 @@ async fn alertmanager_holds_an_alert_until_its_end() {
     drop(outbox);
     work.await.unwrap();
     store.close().await;
+}
+
+fn telemetry() -> std::sync::Arc<authcanary::telemetry::Telemetry> {
+    std::sync::Arc::new(authcanary::telemetry::Telemetry::new("here").unwrap())
 }

@@ -24,7 +24,9 @@ impl Post {
             origin: Origin::default(),
             edge: desk.edge.clone(),
         };
-        let (outbox, worker) = Outbox::open(store.clone(), settings).await.unwrap();
+        let (outbox, worker) = Outbox::open(store.clone(), telemetry(), settings)
+            .await
+            .unwrap();
         Self {
             outbox,
             work: tokio::spawn(worker.run()),
@@ -172,7 +174,9 @@ async fn what_was_stored_and_not_sent_is_sent_by_the_next_process() {
         origin: Origin::default(),
         edge: desk.edge.clone(),
     };
-    let (outbox, worker) = Outbox::open(store.clone(), settings).await.unwrap();
+    let (outbox, worker) = Outbox::open(store.clone(), telemetry(), settings)
+        .await
+        .unwrap();
     // Taken in, and not a moment longer.
     let work = tokio::spawn(worker.run());
     outbox
@@ -215,4 +219,8 @@ async fn channels_may_come_and_go_while_it_runs() {
     );
     post.close().await;
     assert_eq!(old.calls().len(), 1);
+}
+
+fn telemetry() -> std::sync::Arc<authcanary::telemetry::Telemetry> {
+    std::sync::Arc::new(authcanary::telemetry::Telemetry::new("here").unwrap())
 }
