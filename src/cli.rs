@@ -241,8 +241,6 @@ fn not_yet(daemon: &Daemon) -> Vec<String> {
             notices.push(what.to_owned());
         }
     };
-    note(!daemon.channels.is_empty(), "channels");
-    note(!daemon.routes.is_empty(), "routes");
     note(daemon.telemetry.otlp.is_some(), "telemetry.otlp");
     let guarded = daemon
         .probes

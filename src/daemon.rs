@@ -110,6 +110,7 @@ pub async fn serve(
         Some(notify) => notify,
         None => sender::Settings::nobody()?,
     };
+    telemetry.watch_channels(notify.channels.keys().map(String::as_str));
     let (outbox, worker) = Outbox::open(store.clone(), Arc::clone(&telemetry), notify).await?;
     let plan = alarm::plan(&settings.location, settings.settle, &settings.probes);
     let mut sending = tokio::spawn(worker.run());

@@ -58,7 +58,6 @@ pub(crate) async fn serve(
         true => telemetry,
         false => telemetry.without_prometheus(),
     });
-    telemetry.watch_channels(config.channels.keys().map(String::as_str));
     let settings = daemon::Settings {
         notify: Some(notify(&config)?),
         settle: SETTLE,

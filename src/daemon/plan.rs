@@ -56,6 +56,10 @@ impl Daemon {
         self.bench.telemetry.watch(&plan.probes);
         self.bench.radar.watch(&plan.probes);
         self.bench.telemetry.config_reloaded(true);
+        if let Some(notify) = &plan.notify {
+            let channels = notify.channels.keys().map(String::as_str);
+            self.bench.telemetry.watch_channels(channels);
+        }
         let desk = alarm::plan(&self.bench.location, self.bench.settle, &plan.probes);
         if let Err(error) = self.bench.duty.take_over(desk, plan.notify).await {
             let error = &error as &dyn std::error::Error;
