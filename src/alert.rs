@@ -109,6 +109,25 @@ pub enum Kind {
     Monitor,
 }
 
+macro_rules! spoken {
+    ($($word:ty),*) => {$(
+        impl $word {
+            /// The name in files, labels and the API.
+            pub fn as_str(self) -> &'static str {
+                self.into()
+            }
+        }
+
+        impl fmt::Display for $word {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    )*};
+}
+
+spoken!(State, Severity, Kind);
+
 /// Where: the smallest set of names that explains who fails and who does not. An empty list stands for all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]

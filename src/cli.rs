@@ -5,6 +5,7 @@ mod classify;
 mod demo;
 mod doctor;
 mod explain;
+mod notify;
 mod reload;
 mod report;
 mod serve;
@@ -111,6 +112,9 @@ enum Command {
     Doctor(doctor::Args),
     /// Say what answers of providers mean: cases as JSON Lines on stdin, verdicts on stdout
     Classify(classify::Args),
+    /// Try the channels that notices go to
+    #[command(subcommand)]
+    Notify(notify::Command),
     /// Print a completion script for a shell
     Completions {
         #[arg(value_enum)]
@@ -174,6 +178,13 @@ fn run(args: Args) -> anyhow::Result<Exit> {
         Command::Classify(args) => classify::run(&args),
         Command::Demo(demo) => on_runtime(demo::run(demo)),
         Command::Explain(what) => explain::run(&what),
+        Command::Notify(command) => match load(config) {
+            Ok(daemon) => on_runtime(notify::run(daemon, command)),
+            Err(faults) => {
+                eprintln!("{faults}");
+                Ok(Exit::Config)
+            }
+        },
     }
 }
 

@@ -46,7 +46,12 @@ pub(crate) async fn serve(
         Change::Taken(plan) => watching.watch(&plan.probes),
         Change::Refused(_) => (),
     });
-    let telemetry = Arc::new(Telemetry::new(&config.location)?);
+    let telemetry = Telemetry::new(&config.location)?.with_max_series(config.telemetry.max_series);
+    let telemetry = Arc::new(match config.telemetry.prometheus {
+        true => telemetry,
+        false => telemetry.without_prometheus(),
+    });
+    telemetry.watch_channels(config.channels.keys().map(String::as_str));
     let settings = daemon::Settings {
         access: config.access.clone(),
         limits: config.store.limits(),
