@@ -27,6 +27,10 @@ const LONGEST_DETAIL: usize = 240;
 /// A run that comes this much later than planned, beyond three intervals, is not the next one any more.
 const GRACE_MS: i64 = 60_000;
 
+/// What is wrong for a moment may be so for so long: runs that follow a bad one this closely are expected to be bad more
+/// often, however many lie between.
+const HANGS_ON_MS: i64 = 300_000;
+
 /// One probe at one location.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Series {
@@ -60,6 +64,7 @@ pub(super) struct Track {
     pub(super) floor: i64,
     /// The run before: when, and whether it was bad.
     last: Option<(i64, bool)>,
+    last_bad: Option<i64>,
     #[serde(skip)]
     memo: Memo<Rates>,
 }
@@ -150,6 +155,7 @@ impl Track {
             hours: Hours::default(),
             floor: 0,
             last: None,
+            last_bad: None,
             memo: Memo::default(),
         }
     }
@@ -304,9 +310,13 @@ impl Series {
         let track = self.track_mut(said.stream);
         let is_after_bad = track
             .last
-            .is_some_and(|(before, was_bad)| was_bad && at - before <= patience);
+            .is_some_and(|(before, was_bad)| was_bad && at - before <= patience)
+            || track.last_bad.is_some_and(|bad| at - bad <= HANGS_ON_MS);
         if track.last.is_none_or(|(before, _)| before <= at) {
             track.last = Some((at, said.is_bad));
+        }
+        if said.is_bad {
+            track.last_bad = track.last_bad.max(Some(at));
         }
         track
             .hours
