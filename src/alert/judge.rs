@@ -20,7 +20,7 @@ use crate::taxonomy::Class;
 /// more.
 pub(super) const NEEDED: f64 = 13.0;
 const NEEDED_WIDER: f64 = 14.5;
-const NEEDED_SLOW: f64 = 13.5;
+const NEEDED_SLOW: f64 = 14.5;
 /// So much is needed of a probe whose provider has a low-rate incident already.
 const NEEDED_TO_JOIN: f64 = 5.0;
 
