@@ -27,6 +27,8 @@ pub mod verdict;
 
 pub mod expiry;
 
+pub mod bundle;
+
 pub mod alert;
 
 pub mod schedule;
@@ -55,6 +57,8 @@ pub mod board;
 pub mod api;
 
 pub mod config;
+
+pub mod audit;
 
 // Root: what runs it all.
 pub mod daemon;

@@ -23,6 +23,7 @@ use super::checks::{
 };
 use super::daemon::anchor;
 use super::explain::Misfit;
+use super::fault::rule;
 use super::layers::Layers;
 use super::report::Report;
 use super::scalar::{CronPattern, HeaderValue, Name, Scope, Text};
@@ -129,6 +130,8 @@ pub(super) struct Settings {
     pub(super) expires: Option<ExpiresSettings>,
     /// What alerts on this probe carry.
     pub(super) alerts: Option<Alerts>,
+    /// How `validate` judges these settings.
+    pub(super) audit: Option<AuditSettings>,
 }
 
 /// When things end that no run can see.
@@ -214,6 +217,16 @@ pub(super) struct ErrorSettings {
     action: Option<Action>,
 }
 
+/// How `validate` judges a file.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(rename = "Audit")]
+pub(super) struct AuditSettings {
+    /// Rules by id whose findings are left out.
+    #[schemars(extend("uniqueItems" = true))]
+    ignore: Vec<String>,
+}
+
 impl ErrorSettings {
     fn ready(self) -> ErrorRule {
         ErrorRule {
@@ -245,7 +258,7 @@ pub(super) fn probes(
     source: &Path,
     misfits: &[Misfit],
     report: &mut Report<'_>,
-) -> Vec<(String, Probe)> {
+) -> Vec<(Layers, Probe)> {
     let provider = root
         .get("provider")
         .and_then(Value::as_str)
@@ -276,7 +289,7 @@ pub(super) fn probes(
             if let Some(mut probe) = probe(id, &layers, source, report) {
                 provider.clone_into(&mut probe.provider);
                 environment.clone_into(&mut probe.environment);
-                probes.push((layers.own, probe));
+                probes.push((layers, probe));
             }
         }
     }
@@ -426,6 +439,7 @@ fn timeout(
     let place = layers.place("timeout");
     if most.is_some_and(|most| timeout > most) {
         let message = "longer than `every`: a run would last into the next one";
+        let mut report = report.by(rule::TIMEOUT_OVER_INTERVAL);
         report.value(place, message, "raise `every`, or lower this");
     }
     timeout

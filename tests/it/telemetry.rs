@@ -438,7 +438,10 @@ async fn metrics_come_in_the_format_that_is_asked_for_or_not_at_all() {
     let ask = async |accept: &str| {
         let request = daemon.client.get(format!("{}/metrics", daemon.base));
         let answer = request.header("accept", accept).send().await.unwrap();
-        let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
+        let kind = answer.headers()["content-type"]
+            .to_str()
+            .unwrap()
+            .to_owned();
         (kind, answer.text().await.unwrap().ends_with("# EOF\n"))
     };
     let text = "text/plain; version=0.0.4; charset=utf-8".to_owned();

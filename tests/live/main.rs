@@ -1,10 +1,12 @@
 //! Tests with a real browser, in one binary.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod audit;
 mod browser;
 mod canary;
 mod certified;
 mod dashboards;
+mod evidence;
 mod faults;
 mod firefox;
 mod isolation;
