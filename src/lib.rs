@@ -25,11 +25,13 @@ pub mod signin;
 pub mod provider;
 pub mod verdict;
 
-pub mod expiry;
-
 pub mod bundle;
 
+pub mod expiry;
+
 pub mod alert;
+
+pub mod control;
 
 pub mod schedule;
 
@@ -38,10 +40,13 @@ pub mod clock;
 
 pub mod http;
 pub mod loopback;
+pub mod machine;
 pub mod totp;
 pub mod vault;
 
 pub mod browser;
+
+pub mod egress;
 
 pub mod evidence;
 pub mod store;
@@ -59,6 +64,8 @@ pub mod api;
 pub mod config;
 
 pub mod audit;
+
+pub mod doctor;
 
 // Root: what runs it all.
 pub mod daemon;

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::api::Access;
 use crate::browser;
+use crate::egress;
 use crate::http;
 use crate::probe::Probe;
 use crate::secret::SecretRef;
@@ -19,7 +20,9 @@ use super::layers::Layers;
 use super::probe::AuditSettings;
 use super::report::Report;
 use super::scalar::{Name, Text, text};
-use super::sections::{ApiSettings, Channel, HttpSettings, Route, Store, Telemetry, TextOrSecret};
+use super::sections::{
+    ApiSettings, Channel, EgressSettings, HttpSettings, Route, Store, Telemetry, TextOrSecret,
+};
 use super::words::nearest;
 use super::yaml::child;
 
@@ -34,6 +37,7 @@ pub struct Daemon {
     pub store: Store,
     pub browser: browser::Settings,
     pub http: http::Settings,
+    pub egress: egress::Settings,
     pub telemetry: Telemetry,
     /// Who may use the API.
     pub access: Access,
@@ -70,6 +74,8 @@ pub(super) struct DaemonFile {
     browser: browser::Settings,
     /// How the requests are made that probes send by themselves.
     http: HttpSettings,
+    /// How a fault of this machine is told from one of a provider.
+    egress: EgressSettings,
     /// Where figures and traces go.
     telemetry: Telemetry,
     /// Who may use the API.
@@ -93,6 +99,7 @@ impl Default for DaemonFile {
             store: Store::default(),
             browser: browser::Settings::default(),
             http: HttpSettings::default(),
+            egress: EgressSettings::default(),
             telemetry: Telemetry::default(),
             api: ApiSettings::default(),
             channels: BTreeMap::new(),
@@ -225,6 +232,7 @@ impl DaemonFile {
             store,
             browser: self.browser,
             http: self.http.ready(folder),
+            egress: self.egress.ready(),
             telemetry,
             access: self.api.access(),
             channels: anchored(self.channels, folder),
