@@ -29,8 +29,5 @@ pub use fault::{Fault, Faults, rule};
 pub use places::{Place, Places};
 pub use read::{Reading, default_file, load, read};
 pub use schema::{FileKind, schema};
-pub use sections::{
-    Channel, Email, Keep, OneOrMany, Otlp, OtlpProtocol, Pagerduty, Route, Slack, Store, Telemetry,
-    TextOrSecret, Webhook,
-};
+pub use sections::{Keep, Otlp, OtlpProtocol, Store, Telemetry};
 pub use watch::Stamp;

@@ -9,6 +9,7 @@ mod contact;
 mod date;
 mod fault;
 mod message;
+mod post;
 mod proxy;
 mod timing;
 mod tls;
@@ -34,6 +35,7 @@ use crate::taxonomy::Class;
 use capture::Capture;
 pub use date::clock_offset_ms;
 pub use message::{Body, Method, Reply, Request};
+pub use post::{Answer, Courier, CourierError, Letter};
 use proxy::Route;
 use timing::{Connections, Resolver, Watch};
 

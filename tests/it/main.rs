@@ -13,6 +13,7 @@ mod daemon;
 mod dashboards;
 mod doctor;
 mod loopback;
+mod notify;
 mod reload;
 mod systemd;
 mod telemetry;
