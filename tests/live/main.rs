@@ -6,6 +6,7 @@ mod audit;
 mod browser;
 mod canary;
 mod certified;
+mod dashboards;
 mod control;
 mod dashboards;
 mod doctor;
