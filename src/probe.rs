@@ -35,6 +35,11 @@ impl ProbeId {
         Self(name.into())
     }
 
+    /// The name as a record holds it.
+    pub(crate) fn from_stored(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+
     /// The whole name.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -185,6 +185,11 @@ impl Telemetry {
         self.instruments.store_bytes.record(bytes, &[]);
     }
 
+    /// Changes that wait in memory because the store cannot be written to.
+    pub fn set_store_waiting(&self, changes: usize) {
+        self.instruments.store_waiting.record(changes as u64, &[]);
+    }
+
     /// The store could not be read at the start, and an empty one took its place.
     pub fn store_was_quarantined(&self) {
         self.instruments.store_quarantined.record(1, &[]);
