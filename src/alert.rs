@@ -3,14 +3,24 @@
 //! says what changed; it reads no clock and sends nothing. Alerts of other kinds are decided elsewhere and put into the
 //! same words.
 
+mod baseline;
+mod case;
 mod change;
 mod confirm;
+mod days;
 mod detector;
+mod explain;
+mod judge;
 mod observation;
+mod pace;
+mod place;
+mod ring;
+mod scan;
+mod series;
 
 pub use change::{Change, Explanation, Figures, Incident, Member, Test, What};
 pub use confirm::{MOST_CONFIRMATIONS, Trouble, confirmation};
-pub use detector::{Detector, Rules};
+pub use detector::{DETECTOR_VERSION, Detector, Rules};
 pub use observation::{Observation, Stream};
 
 use std::collections::BTreeMap;
@@ -98,6 +108,25 @@ pub enum Kind {
     /// The monitor itself: it cannot judge, is late, or cannot tell.
     Monitor,
 }
+
+macro_rules! spoken {
+    ($($word:ty),*) => {$(
+        impl $word {
+            /// The name in files, labels and the API.
+            pub fn as_str(self) -> &'static str {
+                self.into()
+            }
+        }
+
+        impl fmt::Display for $word {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    )*};
+}
+
+spoken!(State, Severity, Kind);
 
 /// Where: the smallest set of names that explains who fails and who does not. An empty list stands for all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -6,6 +6,7 @@
 
 mod block;
 mod disk;
+mod filesystem;
 mod history;
 mod latency;
 mod limits;
@@ -60,6 +61,8 @@ pub enum Error {
     Newer { path: PathBuf, found: String },
     #[error("cannot use {}", path.display())]
     Folder { path: PathBuf, source: io::Error },
+    #[error("{} lies on a network file system ({kind}), where the store would break: use a folder on this machine", path.display())]
+    Remote { path: PathBuf, kind: String },
     #[error("the database cannot do this")]
     Database(#[from] sled::Error),
     #[error("record {id} cannot be read")]

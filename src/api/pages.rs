@@ -3,7 +3,6 @@
 mod chart;
 pub(super) mod runbooks;
 mod sums;
-mod words;
 
 use askama::Template;
 use axum::extract::rejection::PathRejection;
@@ -16,6 +15,8 @@ use super::problem::Problem;
 use super::{State, known_probe, no_such_run, path, run_id, under_way};
 use crate::board::{NotReady, Slot};
 use crate::clock;
+use crate::expiry::Expiry;
+use crate::phrase::{self, ago, duration, instant, until};
 use crate::probe::Cadence;
 use crate::run::{Evidence, Exchange, Run, RunId, Verdict};
 use crate::store::{Brief, Span};
@@ -23,7 +24,6 @@ use crate::taxonomy::Outcome;
 
 use chart::{Bar, Lane};
 use sums::Sums;
-use words::{ago, duration, instant, until};
 
 /// Runs in the strip of the front page, and on the page of a probe.
 const STRIP: (usize, usize) = (30, 100);
@@ -93,6 +93,7 @@ pub(super) async fn probe(
         cadence: cadence(&slot.probe.cadence),
         entries,
         sums: sums::table(&sums),
+        ends: ends(&state, &slot, now),
     })
 }
 
@@ -147,6 +148,39 @@ struct ProbePage {
     cadence: String,
     entries: Vec<Entry>,
     sums: Sums,
+    ends: Vec<End>,
+}
+
+/// Something that expires.
+struct End {
+    /// Over, near, or far.
+    state: &'static str,
+    kind: String,
+    what: String,
+    at: String,
+    when: String,
+}
+
+/// Nearer than this, an end is pointed out.
+const NEAR: SignedDuration = SignedDuration::from_hours(14 * 24);
+
+fn ends(state: &State, slot: &Slot, now: Timestamp) -> Vec<End> {
+    let expiries = state.board.expiries(&slot.probe.id).into_iter();
+    let end = |expiry: Expiry| End {
+        state: match expiry.at.duration_since(now) {
+            left if left <= SignedDuration::ZERO => "over",
+            left if left < NEAR => "near",
+            _ => "far",
+        },
+        kind: expiry.kind.as_str().replace('_', " "),
+        what: expiry.what,
+        at: instant(expiry.at),
+        when: match expiry.at > now {
+            true => until(expiry.at, now),
+            false => ago(expiry.at, now),
+        },
+    };
+    expiries.map(end).collect()
 }
 
 #[derive(Template)]
@@ -289,7 +323,10 @@ struct RunPage {
     /// Delay of the start; absent for a run that a person asked for.
     late: Option<String>,
     trouble: Option<Trouble>,
+    /// The rule that decided; absent in old records.
+    rule: Option<String>,
     raw: Option<crate::run::Raw>,
+    trace: String,
     lanes: Vec<Lane>,
     clock: Option<String>,
     warnings: Vec<Warned>,
@@ -341,12 +378,17 @@ impl RunPage {
                 .verdict
                 .as_ref()
                 .map(|verdict| Trouble::new(verdict, &run.provider, 1)),
+            rule: run
+                .verdict
+                .as_ref()
+                .and_then(|verdict| verdict.rule.clone()),
             raw: run.verdict.as_ref().and_then(|verdict| verdict.raw.clone()),
+            trace: run.id.trace_id().to_string(),
             lanes: chart::lanes(&run.steps),
             clock: evidence
                 .as_ref()
                 .and_then(|evidence| evidence.clock_offset_ms)
-                .map(words::offset),
+                .map(phrase::offset),
             warnings: warnings.collect(),
             screenshot,
             exchanges,
@@ -362,7 +404,7 @@ impl Sent {
                 .status
                 .map_or_else(|| "no answer".to_owned(), |status| status.to_string()),
             lane: chart::timings(exchange.timings),
-            total: words::micros(exchange.timings.total_us),
+            total: phrase::micros(exchange.timings.total_us),
             open: false,
             exchange: exchange.clone(),
         }
@@ -371,7 +413,7 @@ impl Sent {
 
 fn cadence(cadence: &Cadence) -> String {
     match cadence {
-        Cadence::Every(period) => format!("every {}", words::span(*period)),
+        Cadence::Every(period) => format!("every {}", phrase::span(*period)),
         Cadence::Cron { pattern, timezone } => match timezone.iana_name() {
             Some(zone) => format!("{pattern} in {zone}"),
             None => pattern.clone(),

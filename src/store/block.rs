@@ -249,7 +249,7 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<Vec<Kept>, Fault> {
         let run = Run {
             version: version.unwrap_or(RUN_VERSION),
             id: id_of(made, random),
-            probe: ProbeId::from_stored(&columns.probe),
+            probe: ProbeId::recorded(columns.probe.as_str()),
             provider,
             environment,
             location,

@@ -15,6 +15,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::Error;
+use super::filesystem;
 use super::migrate;
 use super::packs::Packs;
 use super::parts::{Part, Trees};
@@ -38,6 +39,12 @@ pub(super) struct Disk {
 /// Locks the folder and opens the database in it, a fresh one where the old one cannot be read.
 pub(super) fn open(folder: &Path) -> Result<Disk, Error> {
     make_private(folder)?;
+    if let Some(kind) = filesystem::remote(folder) {
+        return Err(Error::Remote {
+            path: folder.to_owned(),
+            kind,
+        });
+    }
     let lock = lock(folder)?;
     let path = folder.join("db");
     let quarantined = match try_open(&path) {

@@ -354,7 +354,7 @@ fn old_rollups(trees: &Trees, end: i64) -> Result<Groups<Old>, Error> {
         for entry in trees[Part::Rollups(level)].range(range) {
             let (key, bytes) = entry?;
             let start = rollup::start_in(&key);
-            let Some(probe) = rollup::probe_in(&key).map(ProbeId::from_stored) else {
+            let Some(probe) = rollup::probe_in(&key).map(ProbeId::recorded) else {
                 continue;
             };
             let row = Row {

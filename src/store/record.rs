@@ -11,7 +11,7 @@ use super::Error;
 use super::block::Kept;
 use super::rollup::{self, Level, Rollup};
 use crate::probe::{Probe, ProbeId};
-use crate::run::{Evidence, RUN_VERSION, Run, RunId, Verdict};
+use crate::run::{RUN_VERSION, Run, RunId, Verdict};
 use crate::taxonomy::{Class, Outcome, Stage};
 
 /// A run that is about to start. Stays in the store until the run replaces it.
@@ -127,10 +127,7 @@ pub(super) struct Finished {
 impl Finished {
     pub(super) fn of(run: &Run) -> Self {
         let key = key_of(run.id);
-        let evidence = run.evidence.as_ref().map(|evidence| match run.outcome {
-            Outcome::Ok => encode(&without_bodies(evidence)),
-            Outcome::Degraded | Outcome::Failed | Outcome::Unknown => encode(evidence),
-        });
+        let evidence = run.evidence.as_ref().map(encode);
         let run = without_evidence(run);
         Self {
             key,
@@ -204,18 +201,6 @@ pub(super) fn decode_run(key: &[u8], bytes: &[u8]) -> Result<Kept, Error> {
     })
 }
 
-/// Bodies and headers of a run that passed would fill the disk and answer no question; timings, hops and facts stay.
-fn without_bodies(evidence: &Evidence) -> Evidence {
-    let mut evidence = evidence.clone();
-    for exchange in &mut evidence.exchanges {
-        exchange.request_headers.clear();
-        exchange.request_body.clear();
-        exchange.response_headers.clear();
-        exchange.response_body.clear();
-    }
-    evidence
-}
-
 fn without_evidence(run: &Run) -> Run {
     let evidence = None;
     // Field by field, so that the evidence is not copied only to be dropped.
@@ -260,7 +245,7 @@ pub(super) fn record_key(probe: &ProbeId, run: [u8; 16]) -> Vec<u8> {
     [probe.as_str().as_bytes(), &[0], &run].concat()
 }
 
-pub(super) fn encode(record: &impl Serialize) -> Vec<u8> {
+pub(super) fn encode<T: Serialize>(record: &T) -> Vec<u8> {
     serde_json::to_vec(record).expect("records have string keys and no fallible parts")
 }
 

@@ -17,11 +17,8 @@ use crate::run::RunId;
 /// Kept for the moment when nothing else can be written: enough for alert states and notices.
 const RESERVE: (&str, i64) = ("reserve", 4 << 20);
 
-/// Below this the disk counts as full.
+/// Below this, or a fiftieth where the disk is small, the disk counts as full. Then four times as much is made free.
 const LOW_BYTES: u64 = 32 << 20;
-
-/// What is made free then.
-const ENOUGH_BYTES: u64 = 128 << 20;
 
 /// One thing that can go.
 struct Piece {
@@ -122,7 +119,7 @@ pub(super) fn in_need(store: &Path) {
 /// Bytes that have to go so that the disk is not full; 0 where it is not.
 pub(super) fn missing(store: &Path) -> u64 {
     match free(store) {
-        Some(free) if free < LOW_BYTES => ENOUGH_BYTES - free,
+        Some((free, low)) if free < low => 4 * low - free,
         _ => 0,
     }
 }
@@ -130,7 +127,7 @@ pub(super) fn missing(store: &Path) -> u64 {
 /// Sets the reserve aside, where there is room for it.
 pub(super) fn set_aside(store: &Path) {
     let path = store.join(RESERVE.0);
-    if path.exists() || free(store).is_some_and(|free| free < 4 * LOW_BYTES) {
+    if path.exists() || free(store).is_some_and(|(free, low)| free < 4 * low) {
         return;
     }
     let made = fs::File::create(&path)
@@ -141,13 +138,12 @@ pub(super) fn set_aside(store: &Path) {
     }
 }
 
-fn free(store: &Path) -> Option<u64> {
+/// Bytes that are free, and those below which the disk counts as full.
+fn free(store: &Path) -> Option<(u64, u64)> {
     let found = statvfs(store).ok()?;
-    Some(
-        found
-            .blocks_available()
-            .saturating_mul(found.fragment_size()),
-    )
+    let bytes = |blocks: u64| blocks.saturating_mul(found.fragment_size());
+    let low = LOW_BYTES.min(bytes(found.blocks()) / 50);
+    Some((bytes(found.blocks_available()), low))
 }
 
 /// All evidence, the oldest first.

@@ -44,6 +44,11 @@ impl Slot {
         Ok(())
     }
 
+    pub(super) fn is_down(&self) -> bool {
+        let state = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        matches!(*state, State::Down)
+    }
+
     pub(super) fn close(&self) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = State::Closed;
     }

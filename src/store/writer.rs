@@ -119,6 +119,7 @@ pub(super) fn start(slot: Arc<Slot>, folder: PathBuf) -> (Queue, Writer) {
         backlog: Backlog::default(),
         tried: Instant::now(),
         waiting: Arc::clone(&waiting),
+        failing: false,
     };
     let thread = thread::Builder::new()
         .name("store".to_owned())
@@ -138,6 +139,8 @@ struct Writing {
     /// When the backlog was last tried.
     tried: Instant,
     waiting: Arc<AtomicUsize>,
+    /// Whether the last write failed.
+    failing: bool,
 }
 
 impl Writing {
@@ -215,13 +218,17 @@ impl Writing {
     /// Whether it was written. A database that has failed once refuses everything until it is opened again.
     fn note(&mut self, result: Result<(), Error>) -> bool {
         let Err(error) = result else {
+            self.failing = false;
             return true;
         };
-        tracing::error!(
-            error = &error as &dyn std::error::Error,
-            waiting = self.backlog.len(),
-            "cannot write to the store: going on in memory until it can be written"
-        );
+        // Once is enough until it works again.
+        if !self.failing {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "cannot write to the store: going on in memory until it can be written"
+            );
+        }
+        self.failing = true;
         self.recover();
         false
     }
@@ -232,6 +239,9 @@ impl Writing {
             return;
         }
         self.tried = Instant::now();
+        if self.slot.is_down() {
+            self.recover();
+        }
         let mut changes = self.backlog.take();
         let count: usize = changes.iter().map(Vec::len).sum();
         if self.try_write(&mut changes) {
@@ -249,7 +259,7 @@ impl Writing {
         self.tried = Instant::now();
         room::in_need(&self.folder);
         if let Err(error) = self.slot.reopen(|| disk::reopen(&self.folder)) {
-            tracing::error!(
+            tracing::debug!(
                 error = &error as &dyn std::error::Error,
                 "the store cannot be opened again yet"
             );

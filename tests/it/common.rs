@@ -54,6 +54,7 @@ pub(crate) fn probe(environment: &str) -> Probe {
         guards: vec![],
         errors: Vec::new(),
         budget: Budget::default(),
+        expires: Expires::default(),
         alerts: Alerts::default(),
         source: PathBuf::from("probes/acme.yaml"),
     }
@@ -91,7 +92,7 @@ pub(crate) fn quick(class: Option<Class>) -> Runner {
                 cause: class.cause(),
                 action: class.action(),
                 detail: "what <was> seen".to_owned(),
-                rule: None,
+                rule: Some("code/of_a_test".to_owned()),
                 raw: None,
             }),
             steps: vec![step(Stage::Discovery), step(Stage::TokenExchange)],

@@ -3,12 +3,18 @@
 
 mod api;
 mod architecture;
+mod audit;
 mod classify;
 mod common;
 mod config;
+mod control;
 mod crash;
 mod daemon;
+mod dashboards;
+mod doctor;
+mod full;
 mod loopback;
+mod notify;
 mod reload;
 mod systemd;
 mod telemetry;
