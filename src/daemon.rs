@@ -48,8 +48,8 @@ use work::{Bench, Wish};
 /// How often the daemon looks at the clock and after its starts.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// How often old records are taken away.
-const PURGE: Duration = Duration::from_secs(3600);
+/// How often the store is looked after.
+const TEND: Duration = Duration::from_secs(60);
 
 /// How many runs of a probe are searched for its last success.
 const REMEMBERED: usize = 100;
@@ -227,23 +227,24 @@ async fn remember(store: &Store, telemetry: &Telemetry, probes: &[Probe]) -> any
     Ok(())
 }
 
-/// Takes away what is too old, and watches the size.
+/// Packs, takes away what is too old or too much, and watches the size.
 async fn keep_tidy(store: Store, telemetry: Arc<Telemetry>, limits: Limits) {
-    let mut hourly = interval(PURGE);
-    let mut often = interval(Duration::from_secs(15));
+    let mut round = interval(TEND);
+    round.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut often = interval(Duration::from_secs(5));
     loop {
-        let result = tokio::select! {
-            _ = hourly.tick() => {
-                let horizon = limits.horizon(clock::now());
-                store.purge(horizon).await.map(|purged| tracing::debug!(?purged, "took away old records"))
-            }
-            _ = often.tick() => store.size_bytes().await.map(|bytes| telemetry.set_store_bytes(bytes)),
-        };
-        if let Err(error) = result {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "cannot look after the store"
-            );
+        tokio::select! {
+            _ = often.tick() => telemetry.set_store_waiting(store.waiting()),
+            _ = round.tick() => match store.tend(limits, clock::now()).await {
+                Ok(tended) => {
+                    tracing::debug!(?tended, "looked after the store");
+                    telemetry.set_store_bytes(tended.bytes);
+                }
+                Err(error) => tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot look after the store"
+                ),
+            },
         }
     }
 }

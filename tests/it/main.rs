@@ -13,6 +13,7 @@ mod crash;
 mod daemon;
 mod dashboards;
 mod doctor;
+mod full;
 mod loopback;
 mod notify;
 mod reload;
