@@ -99,7 +99,7 @@ impl Story {
             summary: summary(news, longest),
             tone: tone(news),
             facts: facts(news, origin, longest),
-            links: links(&news.alert, origin),
+            links: links(news, origin),
         }
     }
 
@@ -294,7 +294,9 @@ fn facts(news: &News, origin: &Origin, longest: usize) -> Vec<Fact> {
             say("Verdict", text, None);
             say("Cause", verdict.cause.to_string(), None);
             let action = verdict.action;
-            say("Do", format!("{} ({action})", action.advice()), None);
+            if news.event != Event::Resolved {
+                say("Do", format!("{} ({action})", action.advice()), None);
+            }
             say("Seen", cut(&verdict.detail), None);
         }
         None => say("Kind", kind(alert.kind).to_owned(), None),
@@ -327,12 +329,14 @@ fn facts(news: &News, origin: &Origin, longest: usize) -> Vec<Fact> {
     facts
 }
 
-fn links(alert: &Alert, origin: &Origin) -> Vec<Link> {
+fn links(news: &News, origin: &Origin) -> Vec<Link> {
+    let alert = &news.alert;
+    let is_over = news.event == Event::Resolved;
     let named = [
         ("Runbook", runbook(alert, origin)),
         ("Alert", alert_page(alert, origin)),
         ("Evidence", evidence(alert, origin).into_iter().next()),
-        ("Silence", silence(alert, origin)),
+        ("Silence", silence(alert, origin).filter(|_| !is_over)),
     ];
     named
         .into_iter()
