@@ -17,9 +17,10 @@ mod place;
 mod ring;
 mod scan;
 mod series;
+mod text;
 
 pub use change::{Change, Explanation, Figures, Incident, Member, Test, What};
-pub use confirm::{MOST_CONFIRMATIONS, Trouble, confirmation};
+pub use confirm::{CONFIRMED_AFTER, MOST_CONFIRMATIONS, Trouble, confirmation};
 pub use detector::{DETECTOR_VERSION, Detector, Rules};
 pub use observation::{Observation, Stream};
 
@@ -198,3 +199,6 @@ pub struct Alert {
     #[schemars(with = "Option<String>")]
     pub resolved_at: Option<Timestamp>,
 }
+
+#[cfg(test)]
+mod tests;
