@@ -82,10 +82,10 @@ impl Tone {
     /// As 0xRRGGBB, readable beside light and dark backgrounds.
     pub(super) fn color(self) -> u32 {
         match self {
-            Self::Page => 0xc6_28_28,
-            Self::Ticket => 0xef_8f_00,
-            Self::Calm => 0x15_65_c0,
-            Self::Good => 0x2e_7d_32,
+            Self::Page => 0xc62828,
+            Self::Ticket => 0xef8f00,
+            Self::Calm => 0x1565c0,
+            Self::Good => 0x2e7d32,
         }
     }
 }
