@@ -124,7 +124,7 @@ impl fmt::Display for Key {
         write!(
             f,
             "{incident}.{}.{}",
-            self.opened_at.as_second(),
+            self.opened_at.as_millisecond(),
             self.sequence
         )
     }

@@ -163,6 +163,8 @@ impl Worker {
     pub async fn run(mut self) {
         loop {
             self.start_due().await;
+            let oldest = outbox::oldest_pending(self.threads.values());
+            self.telemetry.set_notification_oldest_pending(oldest);
             let wait = self.wait();
             tokio::select! {
                 command = self.commands.recv() => match command {
@@ -287,7 +289,12 @@ impl Worker {
         let outcome = outbox::settle(thread, &job, &sent, now, jitter());
         let stored = self.store.put(&job.key.fingerprint.0, thread).await;
         log(&job, outcome, &sent);
-        self.count(&job.channel, outcome);
+        let is_over = thread
+            .lines
+            .get(&job.channel)
+            .is_none_or(|line| line.pending.is_none());
+        self.telemetry
+            .observe_notification(&job.channel, figure(outcome, is_over));
         if outcome == Outcome::Delivered {
             let of = (job.key.fingerprint, job.channel);
             self.repeated.insert(of, now);
@@ -299,16 +306,6 @@ impl Worker {
                 "cannot store what came of a notice"
             );
         }
-    }
-
-    fn count(&self, channel: &str, outcome: Outcome) {
-        let delivery = match outcome {
-            Outcome::Delivered => Delivery::Sent,
-            Outcome::Failed | Outcome::Refused => Delivery::Retried,
-            Outcome::GivenUp => Delivery::Failed,
-            Outcome::Superseded => return,
-        };
-        self.telemetry.observe_notification(channel, delivery);
     }
 
     /// Alerts that have to be posted again for their channel to believe them. After a start at once: nobody knows for
@@ -405,6 +402,17 @@ async fn send(job: &Job, settings: &Settings) -> Sent {
     channel
         .deliver(&notice, job.earlier.as_ref(), &settings.edge)
         .await
+}
+
+/// How an attempt counts. What was refused is asked again unless it was given up.
+fn figure(outcome: Outcome, is_over: bool) -> Delivery {
+    match outcome {
+        Outcome::Delivered => Delivery::Sent,
+        Outcome::Failed | Outcome::Refused if !is_over => Delivery::Retried,
+        Outcome::Failed | Outcome::Refused | Outcome::Superseded | Outcome::GivenUp => {
+            Delivery::Failed
+        }
+    }
 }
 
 fn log(job: &Job, outcome: Outcome, sent: &Sent) {

@@ -82,10 +82,10 @@ impl Tone {
     /// As 0xRRGGBB, readable beside light and dark backgrounds.
     pub(super) fn color(self) -> u32 {
         match self {
-            Self::Page => 0xc6_28_28,
-            Self::Ticket => 0xef_8f_00,
-            Self::Calm => 0x15_65_c0,
-            Self::Good => 0x2e_7d_32,
+            Self::Page => 0xc62828,
+            Self::Ticket => 0xef8f00,
+            Self::Calm => 0x1565c0,
+            Self::Good => 0x2e7d32,
         }
     }
 }
@@ -99,7 +99,7 @@ impl Story {
             summary: summary(news, longest),
             tone: tone(news),
             facts: facts(news, origin, longest),
-            links: links(&news.alert, origin),
+            links: links(news, origin),
         }
     }
 
@@ -294,7 +294,9 @@ fn facts(news: &News, origin: &Origin, longest: usize) -> Vec<Fact> {
             say("Verdict", text, None);
             say("Cause", verdict.cause.to_string(), None);
             let action = verdict.action;
-            say("Do", format!("{} ({action})", action.advice()), None);
+            if news.event != Event::Resolved {
+                say("Do", format!("{} ({action})", action.advice()), None);
+            }
             say("Seen", cut(&verdict.detail), None);
         }
         None => say("Kind", kind(alert.kind).to_owned(), None),
@@ -327,12 +329,14 @@ fn facts(news: &News, origin: &Origin, longest: usize) -> Vec<Fact> {
     facts
 }
 
-fn links(alert: &Alert, origin: &Origin) -> Vec<Link> {
+fn links(news: &News, origin: &Origin) -> Vec<Link> {
+    let alert = &news.alert;
+    let is_over = news.event == Event::Resolved;
     let named = [
         ("Runbook", runbook(alert, origin)),
         ("Alert", alert_page(alert, origin)),
         ("Evidence", evidence(alert, origin).into_iter().next()),
-        ("Silence", silence(alert, origin)),
+        ("Silence", silence(alert, origin).filter(|_| !is_over)),
     ];
     named
         .into_iter()

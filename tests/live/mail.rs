@@ -220,7 +220,7 @@ async fn mail_over_tls_from_the_start_is_whole() {
     assert_eq!(headers["to"], "sre@example.com, identity@example.com");
     assert_eq!(
         headers["message-id"],
-        "<authcanary-4f2c91d07a3be658.1780315200.1@example.com>"
+        "<authcanary-4f2c91d07a3be658.1780315200000.1@example.com>"
     );
     assert_eq!(headers["auto-submitted"], "auto-generated");
     assert_eq!(headers["importance"], "high");

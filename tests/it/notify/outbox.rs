@@ -2,11 +2,18 @@
 
 use authcanary::notify::outbox::{Outcome, Thread};
 use authcanary::notify::sender::{self, Outbox};
+use std::sync::Arc;
+
 use authcanary::store::{Batch, Store};
+use authcanary::telemetry::Telemetry;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::*;
+
+fn telemetry() -> Arc<Telemetry> {
+    Arc::new(Telemetry::new("fra1").unwrap())
+}
 
 /// An outbox at work, as after the start of a daemon.
 struct Post {
@@ -219,8 +226,4 @@ async fn channels_may_come_and_go_while_it_runs() {
     );
     post.close().await;
     assert_eq!(old.calls().len(), 1);
-}
-
-fn telemetry() -> std::sync::Arc<authcanary::telemetry::Telemetry> {
-    std::sync::Arc::new(authcanary::telemetry::Telemetry::new("here").unwrap())
 }
