@@ -3,28 +3,33 @@
 //! Names of probes hold slashes. In an address they may stand as they are, or percent-encoded.
 
 mod access;
+mod alerts;
+mod evidence;
 mod pages;
 mod problem;
+mod stats;
 mod view;
 
 use std::sync::Arc;
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRef, Path, Query, State as Extract};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::get;
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
+use tokio::sync::watch;
 
 pub use access::{Access, Right, Token};
 
 use crate::board::{Board, Refused};
 use crate::clock;
+use crate::duty::Duty;
 use crate::probe::ProbeId;
 use crate::run::RunId;
 use crate::store::{self, Store};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Format, Telemetry};
 
 use problem::Problem;
 use view::{Filter, Probe, Probes, Ready, Runs, UnderWay};
@@ -36,14 +41,16 @@ const LIMIT: (usize, usize) = (50, 1000);
 #[derive(Clone)]
 pub struct State {
     pub store: Store,
+    pub duty: Duty,
     pub telemetry: Arc<Telemetry>,
     pub board: Arc<Board>,
-    pub access: Arc<Access>,
+    /// Who may do what, as the newest configuration says.
+    pub access: watch::Receiver<Arc<Access>>,
 }
 
 impl FromRef<State> for Arc<Access> {
     fn from_ref(state: &State) -> Self {
-        Arc::clone(&state.access)
+        Arc::clone(&state.access.borrow())
     }
 }
 
@@ -55,8 +62,37 @@ pub fn router(state: State) -> Router {
         .route("/metrics", get(metrics))
         .route("/api/v1/runs", get(runs))
         .route("/api/v1/runs/{id}", get(run))
-        .route("/api/v1/runs/{id}/evidence", get(evidence))
-        .route("/api/v1/runs/{id}/evidence/screenshot.png", get(screenshot))
+        .route("/api/v1/runs/{id}/evidence", get(evidence::json))
+        .route("/api/v1/runs/{id}/evidence.har", get(evidence::har))
+        .route("/api/v1/runs/{id}/evidence.md", get(evidence::markdown))
+        .route("/api/v1/runs/{id}/evidence.curl", get(evidence::curl))
+        .route(
+            "/api/v1/runs/{id}/evidence/screenshot.png",
+            get(evidence::screenshot),
+        )
+        .route("/api/v1/stats", get(stats::of_all))
+        .route("/api/v1/alerts", get(alerts::list))
+        .route("/api/v1/alerts/{fingerprint}", get(alerts::one))
+        .route(
+            "/api/v1/alerts/{fingerprint}/acknowledge",
+            post(alerts::acknowledge),
+        )
+        .route(
+            "/api/v1/silences",
+            get(alerts::silences).post(alerts::silence),
+        )
+        .route("/api/v1/silences/{id}", delete(alerts::unsilence))
+        .route("/api/v1/deploys", get(alerts::deploys).post(alerts::deploy))
+        .route("/alerts", get(pages::alerts::list))
+        .route("/alerts/{fingerprint}", get(pages::alerts::page))
+        .route(
+            "/alerts/{fingerprint}/acknowledge",
+            post(alerts::acknowledge_by_form),
+        )
+        .route(
+            "/alerts/{fingerprint}/silence",
+            post(alerts::silence_by_form),
+        )
         .route("/api/v1/probes", get(probes))
         .route("/api/v1/probes/{*rest}", get(probe).post(run_now))
         .route("/", get(pages::index))
@@ -112,36 +148,21 @@ async fn ready(Extract(state): Extract<State>) -> (StatusCode, Json<Ready>) {
     (status, Json(Ready { ready, reasons }))
 }
 
-async fn metrics(Extract(state): Extract<State>) -> Result<Response, Problem> {
+async fn metrics(Extract(state): Extract<State>, headers: HeaderMap) -> Result<Response, Problem> {
+    if !state.telemetry.is_exposed() {
+        return Err(Problem::not_found(
+            "`telemetry.prometheus` is false in the configuration of this daemon",
+        ));
+    }
+    let accept = headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok());
+    let format = Format::wanted(accept.unwrap_or_default());
     // Printing the series of thousands of probes takes too long for the threads that serve everybody.
-    let printed = tokio::task::spawn_blocking(move || state.telemetry.exposition()).await;
-    let text = match printed {
-        Ok(Ok(text)) => text,
-        Ok(Err(error)) => {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "cannot print the figures"
-            );
-            return Err(Problem::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "the figures cannot be printed",
-            ));
-        }
-        Err(_) => {
-            return Err(Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the daemon is stopping",
-            ));
-        }
-    };
-    Ok((
-        [(
-            header::CONTENT_TYPE,
-            "text/plain; version=0.0.4; charset=utf-8",
-        )],
-        text,
-    )
-        .into_response())
+    let printed = tokio::task::spawn_blocking(move || state.telemetry.exposition(format)).await;
+    let text = printed
+        .map_err(|_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping"))?;
+    Ok(([(header::CONTENT_TYPE, format.content_type())], text).into_response())
 }
 
 async fn runs(
@@ -188,32 +209,6 @@ async fn run(
     Ok(Json(run).into_response())
 }
 
-async fn evidence(
-    Extract(state): Extract<State>,
-    id: Result<Path<RunId>, PathRejection>,
-) -> Result<Response, Problem> {
-    let id = run_id(id)?;
-    match state.store.evidence(id).await? {
-        Some(evidence) => Ok(Json(evidence).into_response()),
-        None => Err(Problem::not_found(format!(
-            "there is no evidence of run {id}, or no longer"
-        ))),
-    }
-}
-
-async fn screenshot(
-    Extract(state): Extract<State>,
-    id: Result<Path<RunId>, PathRejection>,
-) -> Result<Response, Problem> {
-    let id = run_id(id)?;
-    match state.store.screenshot(id).await? {
-        Some(png) => Ok(([(header::CONTENT_TYPE, "image/png")], png).into_response()),
-        None => Err(Problem::not_found(format!(
-            "there is no screenshot of run {id}, or no longer"
-        ))),
-    }
-}
-
 async fn probes(Extract(state): Extract<State>) -> Result<Json<Probes>, Problem> {
     let slots: Vec<_> = state.board.read().values().cloned().collect();
     let names = slots.iter().map(|slot| slot.probe.id.clone()).collect();
@@ -221,20 +216,26 @@ async fn probes(Extract(state): Extract<State>) -> Result<Json<Probes>, Problem>
     let probes = slots
         .iter()
         .zip(last)
-        .map(|(slot, mut last)| Probe::new(slot, last.pop()));
+        .map(|(slot, mut last)| Probe::new(slot, last.pop(), state.board.expiries(&slot.probe.id)));
     Ok(Json(Probes {
         probes: probes.collect(),
     }))
 }
 
-/// `{id}/runs` lists the runs of a probe, `{id}` alone shows the probe.
+/// `{id}/runs` lists the runs of a probe, `{id}/stats` sums them up, `{id}` alone shows the probe.
 async fn probe(
     Extract(state): Extract<State>,
     rest: Result<Path<String>, PathRejection>,
-    filter: Result<Query<Filter>, QueryRejection>,
+    uri: Uri,
 ) -> Result<Response, Problem> {
     let rest = path(rest)?;
-    let Query(filter) = filter.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+    if let Some(name) = rest.strip_suffix("/stats") {
+        let probe = known_probe(&state, name)?;
+        let stats = stats::of_probe(&state, probe, &uri).await;
+        return stats.map(IntoResponse::into_response);
+    }
+    let Query(filter) = Query::<Filter>::try_from_uri(&uri)
+        .map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
     if let Some(name) = rest.strip_suffix("/runs") {
         let probe = known_probe(&state, name)?;
         let filter = Filter {
@@ -246,7 +247,9 @@ async fn probe(
     let name = known_probe(&state, &rest)?;
     let mut last = state.store.newest(vec![name.clone()], 1).await?.remove(0);
     match state.board.read().get(&name) {
-        Some(slot) => Ok(Json(Probe::new(slot, last.pop())).into_response()),
+        Some(slot) => {
+            Ok(Json(Probe::new(slot, last.pop(), state.board.expiries(&name))).into_response())
+        }
         None => Err(Refused::NoSuchProbe.into()),
     }
 }

@@ -3,10 +3,14 @@
 mod check;
 mod classify;
 mod demo;
+mod doctor;
 mod explain;
+mod notify;
+mod reload;
 mod replay;
 mod report;
 mod serve;
+mod validate;
 
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -16,7 +20,7 @@ use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{self, Daemon, Fault, FileKind};
+use crate::config::{self, Daemon, FileKind};
 
 /// How a command ended, as its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,11 +97,8 @@ enum Command {
     Serve,
     /// Run probes now, in this process, print what happened and exit
     Check(check::Args),
-    /// Read the configuration and list everything that is wrong with it
-    Validate {
-        #[arg(long, value_enum, default_value_t = Format::Pretty)]
-        format: Format,
-    },
+    /// Audit the configuration: list everything that is wrong with it, or will be one day
+    Validate(validate::Args),
     /// Print the JSON Schema of both files, for editors
     Schema {
         /// Only one of them
@@ -108,8 +109,13 @@ enum Command {
     Demo(demo::Args),
     /// Print the runbook of a class: what it means, how to be sure, what to do now
     Explain(explain::Args),
+    /// Look this machine over: browser, sandbox, clock, network, disk, limits, secrets, channels, and what mends them
+    Doctor(doctor::Args),
     /// Say what answers of providers mean: cases as JSON Lines on stdin, verdicts on stdout
     Classify(classify::Args),
+    /// Try the channels that notices go to
+    #[command(subcommand)]
+    Notify(notify::Command),
     /// Put recorded runs through the rules of alerts: would this have paged?
     Replay(replay::Args),
     /// Print a completion script for a shell
@@ -166,15 +172,23 @@ fn run(args: Args) -> anyhow::Result<Exit> {
             );
             Ok(Exit::Ok)
         }
-        Command::Validate { format } => validate(config, format),
+        Command::Validate(args) => validate::run(config, &args),
         Command::Check(check) => {
             with_config(config, |daemon| on_runtime(check::run(daemon, check)))
         }
         Command::Serve => with_config(config, |daemon| on_runtime(serve::run(daemon))),
+        Command::Doctor(args) => doctor::run(config, &args),
         Command::Classify(args) => classify::run(&args),
         Command::Replay(args) => with_rules(config, |daemon| replay::run(daemon, &args)),
         Command::Demo(demo) => on_runtime(demo::run(demo)),
         Command::Explain(what) => explain::run(&what),
+        Command::Notify(command) => match load(config) {
+            Ok(daemon) => on_runtime(notify::run(daemon, command)),
+            Err(faults) => {
+                eprintln!("{faults}");
+                Ok(Exit::Config)
+            }
+        },
     }
 }
 
@@ -227,8 +241,6 @@ fn not_yet(daemon: &Daemon) -> Vec<String> {
             notices.push(what.to_owned());
         }
     };
-    note(!daemon.channels.is_empty(), "channels");
-    note(!daemon.routes.is_empty(), "routes");
     note(daemon.telemetry.otlp.is_some(), "telemetry.otlp");
     let guarded = daemon
         .probes
@@ -240,38 +252,11 @@ fn not_yet(daemon: &Daemon) -> Vec<String> {
 
 /// The named file, or the first of the usual places; where there is none, the message names the one that should be.
 fn load(file: Option<&Path>) -> Result<Daemon, config::Faults> {
-    let usual = || config::default_file().unwrap_or_else(|| "authcanary.yaml".into());
-    config::load(&file.map_or_else(usual, Path::to_path_buf))
+    config::load(&file.map_or_else(usual_file, Path::to_path_buf))
 }
 
-fn validate(file: Option<&Path>, format: Format) -> anyhow::Result<Exit> {
-    let result = load(file);
-    let faults: Vec<&Fault> = result
-        .as_ref()
-        .err()
-        .into_iter()
-        .flat_map(config::Faults::iter)
-        .collect();
-    say(&match (format, &result) {
-        (Format::Json, _) => {
-            serde_json::to_string_pretty(&serde_json::json!({ "faults": faults }))?
-        }
-        (Format::Junit, _) => report::junit_faults(&faults)?,
-        (Format::Github, Err(faults)) => faults.github(),
-        (Format::Pretty, Err(faults)) => faults.to_string(),
-        (Format::Github | Format::Pretty, Ok(daemon)) => {
-            format!(
-                "{}: {} probes, no faults",
-                daemon.source.display(),
-                daemon.probes.len()
-            )
-        }
-    })?;
-    Ok(if result.is_ok() {
-        Exit::Ok
-    } else {
-        Exit::Config
-    })
+fn usual_file() -> PathBuf {
+    config::default_file().unwrap_or_else(|| "authcanary.yaml".into())
 }
 
 fn print_schema(file: Option<SchemaFile>) -> anyhow::Result<Exit> {
@@ -296,7 +281,8 @@ fn start_log(filter: Option<&str>, format: LogFormat, command: &Command) -> anyh
     let usual = if matches!(command, Command::Serve) {
         "authcanary=info,warn"
     } else {
-        "error"
+        // A certificate that is refused is part of the result.
+        "error,rustls_platform_verifier=off"
     };
     let filter = EnvFilter::try_new(filter.unwrap_or(usual)).context("--log is no filter")?;
     let log = tracing_subscriber::fmt()

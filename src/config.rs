@@ -11,6 +11,7 @@ mod daemon;
 mod explain;
 mod fault;
 mod layers;
+mod places;
 mod probe;
 mod read;
 mod report;
@@ -18,14 +19,15 @@ mod scalar;
 mod schema;
 mod script;
 mod sections;
+mod watch;
 mod words;
 mod yaml;
 
+pub use address::is_loopback;
 pub use daemon::{Daemon, default_store_path};
-pub use fault::{Fault, Faults};
-pub use read::{default_file, load};
+pub use fault::{Fault, Faults, rule};
+pub use places::{Place, Places};
+pub use read::{Reading, default_file, load, read};
 pub use schema::{FileKind, schema};
-pub use sections::{
-    Channel, Email, Keep, OneOrMany, Otlp, OtlpProtocol, Pagerduty, Route, Slack, Store, Telemetry,
-    TextOrSecret, Webhook,
-};
+pub use sections::{Keep, Otlp, OtlpProtocol, Store, Telemetry};
+pub use watch::Stamp;

@@ -3,18 +3,25 @@
 //! A probe never runs twice at a time, and every start that came due ends in one record: the run's, or one that says
 //! why there was none.
 
+mod alarm;
+mod manager;
+mod plan;
+mod radar;
 mod timer;
 mod work;
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use futures::StreamExt;
 use futures::future::BoxFuture;
-use jiff::Timestamp;
+use futures::stream::BoxStream;
+use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{self, JoinSet};
@@ -23,21 +30,26 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use crate::api::{self, Access};
 use crate::board::{Board, Refused, RunNow, Slot};
 use crate::clock;
+use crate::duty::Duty;
+use crate::notify::sender::{self, Outbox};
 use crate::pipeline::new_run_id;
 use crate::probe::{Probe, ProbeId};
 use crate::run::{Run, RunId};
 use crate::schedule;
-use crate::store::{Opened, Store};
+use crate::store::{Limits, Opened, Store};
 use crate::telemetry::Telemetry;
 
+pub use plan::{Change, Plan};
+
+use radar::Radar;
 use timer::{Due, Timer};
 use work::{Bench, Wish};
 
 /// How often the daemon looks at the clock and after its starts.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// How often old records are taken away.
-const PURGE: Duration = Duration::from_secs(3600);
+/// How often the store is looked after.
+const TEND: Duration = Duration::from_secs(60);
 
 /// How many runs of a probe are searched for its last success.
 const REMEMBERED: usize = 100;
@@ -54,14 +66,20 @@ pub struct Settings {
     pub location: String,
     /// Folder of the store.
     pub store: PathBuf,
-    pub keep_runs: Duration,
-    pub keep_evidence: Duration,
+    /// How much the store keeps.
+    pub limits: Limits,
     pub probes: Vec<Probe>,
     pub access: Access,
     /// How long runs under way may take to end when the daemon stops; then they are closed as `unknown`.
     pub grace: Duration,
     /// The daemon's figures; `None` makes a fresh set.
     pub telemetry: Option<Arc<Telemetry>>,
+    /// Alerts that come up right after the start are held back for so long.
+    pub settle: SignedDuration,
+    /// Whom to tell of alerts; `None` tells nobody.
+    pub notify: Option<sender::Settings>,
+    /// What becomes of the configuration while the daemon runs; may end, and then nothing changes any more.
+    pub changes: BoxStream<'static, Change>,
 }
 
 /// Serves on `listener` and runs the probes until `stop` resolves; then finishes or closes what runs.
@@ -78,45 +96,69 @@ pub async fn serve(
         Some(telemetry) => telemetry,
         None => Arc::new(Telemetry::new(&settings.location)?),
     };
-    let store = open_store(settings.store, &telemetry).await?;
+    // Before the store, which may tell of runs that the last process left open.
     telemetry.watch(&settings.probes);
+    let (store, quarantined) = open_store(settings.store, &telemetry).await?;
     remember(&store, &telemetry, &settings.probes).await?;
     telemetry.config_reloaded(true);
     let (board, wishes) = Board::new(clock::now());
     let board = Arc::new(board);
+    let radar = Radar::new(Arc::clone(&board), Arc::clone(&telemetry));
+    radar.watch(&settings.probes);
+    radar.restore(&store).await?;
+    let notify = match settings.notify {
+        Some(notify) => notify,
+        None => sender::Settings::nobody()?,
+    };
+    telemetry.watch_channels(notify.channels.keys().map(String::as_str));
+    let (outbox, worker) = Outbox::open(store.clone(), Arc::clone(&telemetry), notify).await?;
+    let plan = alarm::plan(&settings.location, settings.settle, &settings.probes);
+    let mut sending = tokio::spawn(worker.run());
+    let duty = Duty::open(store.clone(), outbox, plan).await?;
     let (cut, cut_receiver) = watch::channel(false);
     let bench = Arc::new(Bench {
         location: settings.location,
+        settle: settings.settle,
         store: store.clone(),
         telemetry: Arc::clone(&telemetry),
         board: Arc::clone(&board),
+        radar,
+        duty: duty.clone(),
         runner,
         cut: cut_receiver.clone(),
     });
     let (timer, starts) = Timer::start(settings.probes.len())
         .await
         .context("cannot start the scheduler")?;
+    let (access, access_now) = watch::channel(Arc::new(settings.access.bound_to(listen.ip())));
     let mut daemon = Daemon {
+        listen: listen.ip(),
+        access,
         board: Arc::clone(&board),
         bench,
         timer,
         runs: JoinSet::new(),
-        probes: HashMap::new(),
+        runs_of: HashMap::new(),
         others: JoinSet::new(),
     };
     daemon.others.spawn(keep_tidy(
         store.clone(),
         Arc::clone(&telemetry),
-        settings.keep_runs,
-        settings.keep_evidence,
+        settings.limits,
     ));
 
-    let access = settings.access.bound_to(listen.ip());
+    daemon.others.spawn(alarm::keep_watch(
+        duty.clone(),
+        Arc::clone(&board),
+        Arc::clone(&telemetry),
+        quarantined.map(|folder| folder.display().to_string()),
+    ));
     let router = api::router(api::State {
         store: store.clone(),
+        duty: duty.clone(),
         telemetry,
         board,
-        access: Arc::new(access),
+        access: access_now,
     });
     let mut farewell = cut_receiver;
     let server = axum::serve(listener, router).with_graceful_shutdown(async move {
@@ -126,11 +168,22 @@ pub async fn serve(
     tracing::info!(listen = %listen, probes = settings.probes.len(), "serving on http://{listen}/");
 
     daemon.arm_all(settings.probes).await;
-    daemon.work(starts, wishes, stop).await;
+    manager::ready(daemon.board.read().len());
+    daemon.work(starts, wishes, settings.changes, stop).await;
     daemon.finish(&cut, settings.grace).await;
     if timeout(FAREWELL, &mut server).await.is_err() {
         server.abort();
         let _ = server.await;
+    }
+    if let Err(error) = duty.remember().await {
+        let error = &error as &dyn std::error::Error;
+        tracing::error!(error, "what alerts are judged by could not be stored");
+    }
+    // What could not be sent is in the store, and goes out after the next start.
+    drop(duty);
+    if timeout(FAREWELL, &mut sending).await.is_err() {
+        sending.abort();
+        let _ = sending.await;
     }
     // Connections that linger hold handles of their own.
     store.close().await;
@@ -139,7 +192,10 @@ pub async fn serve(
 }
 
 /// Opens the store off the runtime and tells what was found.
-async fn open_store(path: PathBuf, telemetry: &Telemetry) -> anyhow::Result<Store> {
+async fn open_store(
+    path: PathBuf,
+    telemetry: &Telemetry,
+) -> anyhow::Result<(Store, Option<PathBuf>)> {
     let folder = path.clone();
     let opened = task::spawn_blocking(move || Store::open(&folder)).await?;
     let Opened {
@@ -154,7 +210,7 @@ async fn open_store(path: PathBuf, telemetry: &Telemetry) -> anyhow::Result<Stor
         telemetry.observe(run);
         tracing::warn!(run.id = %run.id, probe = %run.probe, "a run was cut off when the last process died");
     }
-    Ok(store)
+    Ok((store, quarantined))
 }
 
 /// Figures of the last runs outlive a restart.
@@ -164,53 +220,47 @@ async fn remember(store: &Store, telemetry: &Telemetry, probes: &[Probe]) -> any
     for (probe, runs) in probes.iter().zip(&recent) {
         // The newest of each kind comes last.
         for run in runs.iter().rev() {
-            telemetry.remember(probe, run.outcome, run.started_at, run.duration_ms);
+            let verdict = run.verdict.as_ref();
+            telemetry.remember(probe, run.outcome, run.started_at, run.duration_ms, verdict);
         }
     }
     Ok(())
 }
 
-/// Takes away what is too old, and watches the size.
-async fn keep_tidy(
-    store: Store,
-    telemetry: Arc<Telemetry>,
-    keep_runs: Duration,
-    keep_evidence: Duration,
-) {
-    let mut hourly = interval(PURGE);
-    let mut often = interval(Duration::from_secs(15));
+/// Packs, takes away what is too old or too much, and watches the size.
+async fn keep_tidy(store: Store, telemetry: Arc<Telemetry>, limits: Limits) {
+    let mut round = interval(TEND);
+    round.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut often = interval(Duration::from_secs(5));
     loop {
-        let result = tokio::select! {
-            _ = hourly.tick() => {
-                let now = clock::now();
-                store.purge(before(now, keep_runs), before(now, keep_evidence)).await.map(|purged| {
-                    tracing::debug!(runs = purged.runs, evidence = purged.evidence, "took away old records");
-                })
-            }
-            _ = often.tick() => store.size_bytes().await.map(|bytes| telemetry.set_store_bytes(bytes)),
-        };
-        if let Err(error) = result {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "cannot look after the store"
-            );
+        tokio::select! {
+            _ = often.tick() => telemetry.set_store_waiting(store.waiting()),
+            _ = round.tick() => match store.tend(limits, clock::now()).await {
+                Ok(tended) => {
+                    tracing::debug!(?tended, "looked after the store");
+                    telemetry.set_store_bytes(tended.bytes);
+                }
+                Err(error) => tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot look after the store"
+                ),
+            },
         }
     }
 }
 
-fn before(now: Timestamp, keep: Duration) -> Timestamp {
-    now.checked_sub(keep).unwrap_or(Timestamp::MIN)
-}
-
 /// The loop that everything goes through; it alone writes on the board.
 struct Daemon {
+    /// The address served on: it decides who is let in without a token.
+    listen: IpAddr,
+    access: watch::Sender<Arc<Access>>,
     board: Arc<Board>,
     bench: Arc<Bench>,
     timer: Timer,
     /// Runs under way, and records of starts that became none.
     runs: JoinSet<()>,
-    /// Whose run a task is.
-    probes: HashMap<task::Id, ProbeId>,
+    /// Which run a task is, and of which probe.
+    runs_of: HashMap<task::Id, (ProbeId, RunId)>,
     others: JoinSet<()>,
 }
 
@@ -219,6 +269,7 @@ impl Daemon {
         &mut self,
         mut starts: mpsc::UnboundedReceiver<Arc<Due>>,
         mut wishes: mpsc::Receiver<RunNow>,
+        mut changes: BoxStream<'static, Change>,
         stop: impl Future<Output = ()>,
     ) {
         let mut stop = std::pin::pin!(stop);
@@ -231,13 +282,29 @@ impl Daemon {
                 Some(due) = starts.recv() => self.start(&due).await,
                 Some(ended) = self.runs.join_next_with_id() => self.ended(ended),
                 Some(wish) = wishes.recv() => self.wish(wish),
+                Some(change) = changes.next() => self.change(change).await,
                 _ = beat.tick() => clocks = self.look_up(clocks).await,
             }
         }
     }
 
+    /// Starts the runs that are to confirm what the last run of a probe saw.
+    fn confirm(&mut self, now: Timestamp) {
+        let mut due = Vec::new();
+        for slot in self.board.write().values_mut() {
+            if slot.running.is_none() && slot.confirm.is_some_and(|at| at <= now) {
+                slot.confirm = None;
+                due.push(Arc::clone(&slot.probe));
+            }
+        }
+        for probe in due {
+            self.run(&probe, None, None);
+        }
+    }
+
     /// Takes no more work, lets runs end within `grace`, closes the others.
     async fn finish(mut self, cut: &watch::Sender<bool>, grace: Duration) {
+        manager::stopping();
         tracing::info!(runs = self.runs.len(), "stopping");
         self.timer.stop().await;
         self.others.shutdown().await;
@@ -246,22 +313,6 @@ impl Daemon {
         cut.send_replace(true);
         if !in_time {
             while self.runs.join_next().await.is_some() {}
-        }
-    }
-
-    /// Puts the probes on the board and sets their first starts.
-    async fn arm_all(&self, probes: Vec<Probe>) {
-        let now = clock::now();
-        for probe in probes {
-            let id = probe.id.clone();
-            let next = schedule::next_start(&id, &probe.cadence, now);
-            let slot = Slot {
-                probe: Arc::new(probe),
-                next,
-                running: None,
-            };
-            self.board.write().insert(id.clone(), slot);
-            self.set(id, next).await;
         }
     }
 
@@ -309,7 +360,7 @@ impl Daemon {
         let task = self
             .runs
             .spawn(async move { bench.run(probe, id, scheduled_at, wish).await });
-        self.probes.insert(task.id(), name);
+        self.runs_of.insert(task.id(), (name, id));
     }
 
     fn missed(&mut self, probe: &Arc<Probe>, due: Timestamp, now: Timestamp) {
@@ -337,7 +388,7 @@ impl Daemon {
                 error.id()
             }
         };
-        let Some(probe) = self.probes.remove(&id) else {
+        let Some((probe, _)) = self.runs_of.remove(&id) else {
             return;
         };
         if let Some(slot) = self.board.write().get_mut(&probe) {
@@ -363,6 +414,7 @@ impl Daemon {
         let clocks = (Instant::now(), clock::now());
         let now = clocks.1;
         self.board.beat(now);
+        manager::alive();
         if let Some(jump) = schedule::clock_jump(wall, now, clocks.0 - instant) {
             tracing::warn!(
                 jump_ms = jump.as_millis(),
@@ -385,6 +437,7 @@ impl Daemon {
         for due in lost {
             self.start(&due).await;
         }
+        self.confirm(now);
         clocks
     }
 

@@ -3,6 +3,7 @@
 //! The modules below stand in dependency order: each imports only from those above it, and a test holds that.
 
 // Words: what everything else speaks in.
+pub mod phrase;
 pub mod secret;
 pub mod taxonomy;
 
@@ -14,6 +15,8 @@ pub mod runbook;
 
 pub mod redact;
 
+pub mod correlation;
+
 pub mod oauth;
 
 pub mod expression;
@@ -23,25 +26,40 @@ pub mod signin;
 pub mod provider;
 pub mod verdict;
 
+pub mod bundle;
+
+pub mod expiry;
+
 pub mod alert;
+
+pub mod control;
 
 pub mod schedule;
 
 // Edges: the only places that touch clock, network, browser and disk.
+pub mod child;
 pub mod clock;
 
 pub mod http;
 pub mod loopback;
+pub mod machine;
 pub mod totp;
 pub mod vault;
 
 pub mod browser;
 
+pub mod egress;
+
 pub mod evidence;
 pub mod store;
 pub mod telemetry;
 
+pub mod notify;
+
 // Doing: edges and words put to work.
+pub mod desk;
+pub mod duty;
+
 pub mod journey;
 
 pub mod pipeline;
@@ -51,6 +69,10 @@ pub mod board;
 pub mod api;
 
 pub mod config;
+
+pub mod audit;
+
+pub mod doctor;
 
 // Root: what runs it all.
 pub mod daemon;

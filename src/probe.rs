@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -74,6 +75,8 @@ pub struct Probe {
     pub token_params: BTreeMap<String, String>,
     /// Extra headers of every request that this probe sends by itself (the browser's requests are the browser's).
     pub headers: BTreeMap<String, String>,
+    /// Whether those requests carry `traceparent` (W3C Trace Context), so that the provider can find them.
+    pub traceparent: bool,
     pub login: Login,
     /// What follows the code exchange, in this order.
     pub steps: Vec<Step>,
@@ -82,7 +85,10 @@ pub struct Probe {
     /// What answers mean that no table knows; asked first.
     pub errors: Vec<ErrorRule>,
     pub budget: Budget,
+    pub expires: Expires,
     pub alerts: Alerts,
+    /// Planned work on the target.
+    pub maintenance: Vec<Window>,
     /// The file that defines the probe.
     pub source: PathBuf,
 }
@@ -440,6 +446,26 @@ impl Default for Budget {
     }
 }
 
+/// When things end that no run can see, as the probe file declares it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Expires {
+    pub client_secret: Option<Timestamp>,
+    /// The key that the client signs with.
+    pub client_key: Option<Timestamp>,
+    pub client_certificate: Option<Timestamp>,
+    pub account_password: Option<Timestamp>,
+    pub refresh_token: RefreshLimits,
+}
+
+/// How long a refresh token is good.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RefreshLimits {
+    /// From its grant; what the provider says wins.
+    pub lifetime: Option<Duration>,
+    /// From its last use.
+    pub idle: Option<Duration>,
+}
+
 /// What alerts on this probe carry, and where its rules differ from the usual ones.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -454,6 +480,17 @@ pub struct Alerts {
     pub latency: AlertRule,
     /// Runs that could not be judged, or did not happen.
     pub monitor: AlertRule,
+}
+
+/// Planned work on the target: it begins at each match of a pattern and lasts for a while.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Window {
+    /// When it begins, as a cron pattern of five or six fields.
+    pub pattern: String,
+    /// The zone that the pattern is in.
+    pub timezone: TimeZone,
+    /// How long it lasts.
+    pub lasts: Duration,
 }
 
 /// Where the rule of one kind of alert differs from the usual one for a probe.

@@ -54,6 +54,50 @@ impl fmt::Display for SecretRef {
     }
 }
 
+/// A text that is no secret, or a reference to one that is.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum TextOrSecret {
+    /// No secret.
+    Text(String),
+    /// Where the secret is kept.
+    Secret(SecretRef),
+}
+
+impl TextOrSecret {
+    /// The reference, where it is one.
+    pub fn secret(&self) -> Option<&SecretRef> {
+        match self {
+            Self::Text(_) => None,
+            Self::Secret(secret) => Some(secret),
+        }
+    }
+
+    /// The reference, where it is one.
+    pub fn secret_mut(&mut self) -> Option<&mut SecretRef> {
+        match self {
+            Self::Text(_) => None,
+            Self::Secret(secret) => Some(secret),
+        }
+    }
+}
+
+/// Whether a header or parameter of this name usually carries a secret.
+pub fn names_a_secret(name: &str) -> bool {
+    let name = name.to_lowercase();
+    let words = [
+        "authorization",
+        "cookie",
+        "api-key",
+        "apikey",
+        "api_key",
+        "token",
+        "secret",
+        "password",
+    ];
+    words.iter().any(|word| name.contains(word))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,27 +4,53 @@
 //! the next start where the process died. Writes go through one thread, which makes many of them durable at once;
 //! reads leave the runtime.
 
+mod block;
 mod disk;
+mod filesystem;
+mod history;
+mod latency;
+mod limits;
+mod migrate;
+mod packer;
+mod packs;
+mod parts;
 mod record;
+mod rollup;
+mod room;
+mod slot;
+mod state;
+mod tend;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::task::spawn_blocking;
 
+pub use latency::Latency;
+pub use limits::{Horizon, Limits};
 pub use record::{Brief, Intent};
+pub use rollup::{Outcomes, Rollup, Span};
+pub use state::{Batch, Kind, Record};
+pub use tend::Tended;
 
 use crate::clock;
 use crate::probe::ProbeId;
 use crate::run::{Evidence, Run, RunId};
 use crate::taxonomy::Outcome;
 
-use disk::{Disk, Trees};
-use record::{Finished, key_of, record_key};
+use disk::Disk;
+use parts::{Part, Trees};
+use record::key_of;
+use slot::Slot;
 use writer::{Change, Writer};
+
+/// Opening takes less, or says why.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// What the store could not do.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +61,8 @@ pub enum Error {
     Newer { path: PathBuf, found: String },
     #[error("cannot use {}", path.display())]
     Folder { path: PathBuf, source: io::Error },
+    #[error("{} lies on a network file system ({kind}), where the store would break: use a folder on this machine", path.display())]
+    Remote { path: PathBuf, kind: String },
     #[error("the database cannot do this")]
     Database(#[from] sled::Error),
     #[error("record {id} cannot be read")]
@@ -42,6 +70,18 @@ pub enum Error {
         id: String,
         source: serde_json::Error,
     },
+    #[error("the block at {offset} of {file} cannot be read: {why}")]
+    Block {
+        file: String,
+        offset: u64,
+        why: String,
+    },
+    #[error("record {id} was written by another version ({version}) that this one cannot read")]
+    RecordVersion { id: String, version: u16 },
+    #[error("the store cannot be written to: this waits in memory until it can")]
+    Waiting,
+    #[error("the store cannot be read at the moment, because it could not be written to")]
+    Down,
     #[error("the store is closed")]
     Closed,
 }
@@ -64,14 +104,16 @@ pub struct Store {
 struct Shared {
     queue: writer::Queue,
     folder: PathBuf,
+    slot: Arc<Slot>,
+    /// Held by whoever packs and purges.
+    tending: Mutex<()>,
     /// Absent once the store is closed.
-    open: RwLock<Option<Open>>,
+    open: Mutex<Option<Open>>,
 }
 
 /// What has to be given back for another process to use the store, in this order.
 struct Open {
     writer: Writer,
-    trees: Trees,
     lock: disk::Lock,
 }
 
@@ -80,24 +122,14 @@ impl Shared {
         self.queue.close();
         let open = self
             .open
-            .write()
+            .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        if let Some(Open {
-            writer,
-            trees,
-            lock,
-        }) = open
-        {
+        if let Some(Open { writer, lock }) = open {
             writer.join();
-            drop(trees);
+            self.slot.close();
             drop(lock);
         }
-    }
-
-    fn read<T>(&self, work: impl FnOnce(&Trees) -> Result<T, Error>) -> Result<T, Error> {
-        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        work(&open.as_ref().ok_or(Error::Closed)?.trees)
     }
 }
 
@@ -117,36 +149,30 @@ pub struct Query {
     pub limit: usize,
 }
 
-/// How much a purge took away.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Purged {
-    pub runs: usize,
-    pub evidence: usize,
-}
-
 impl Store {
     /// Opens the store in `folder`, making it where there is none. A store that cannot be read is moved aside and a
     /// fresh one starts. Blocks: meant for the start, or to be called off the runtime.
     pub fn open(folder: &Path) -> Result<Opened, Error> {
+        let began = Instant::now();
         let Disk {
             trees,
             quarantined,
             lock,
         } = disk::open(folder)?;
-        let (queue, writer) = writer::start(trees.clone());
-        let open = RwLock::new(Some(Open {
-            writer,
-            trees,
-            lock,
-        }));
+        let slot = Arc::new(Slot::new(trees));
+        let (queue, writer) = writer::start(Arc::clone(&slot), folder.to_owned());
         let store = Self {
             shared: Arc::new(Shared {
                 queue,
                 folder: folder.to_owned(),
-                open,
+                slot,
+                tending: Mutex::default(),
+                open: Mutex::new(Some(Open { writer, lock })),
             }),
         };
+        let recovered = began.elapsed();
         let cut_off = store.close_what_was_left_open()?;
+        store.tell_if_slow(recovered, began.elapsed(), cut_off.len());
         Ok(Opened {
             store,
             quarantined,
@@ -156,35 +182,89 @@ impl Store {
 
     /// Notes that a run is about to start. Durable when it returns.
     pub async fn begin(&self, intent: &Intent) -> Result<(), Error> {
-        self.write(vec![Change::Begin(
-            key_of(intent.id),
-            record::encode(intent),
-        )])
-        .await
+        let key = key_of(intent.id).to_vec();
+        self.write(vec![Change::Put(Part::Open, key, record::encode(intent))])
+            .await
     }
 
     /// Stores a finished run in place of its intent, its evidence apart. Durable when it returns.
     pub async fn append(&self, run: &Run) -> Result<(), Error> {
-        self.save_screenshot(run).await?;
-        self.write(vec![Change::Finish(Box::new(Finished::of(run)))])
-            .await
+        let mut batch = Batch::new();
+        batch.append(run);
+        self.commit(batch).await
+    }
+
+    /// Writes everything in the batch, runs and records of any kind, as one. Durable when it returns `Ok`; nothing of it
+    /// is written otherwise.
+    pub async fn commit(&self, batch: Batch) -> Result<(), Error> {
+        for (run, png) in batch.screenshots {
+            let path = self.screenshot_path(run);
+            blocking(move || disk::write_private(&path, &png)).await?;
+        }
+        self.write(batch.changes).await
+    }
+
+    /// Writes a record of the daemon's state under `key`. Durable when it returns.
+    pub async fn put<R: Record>(&self, key: &str, record: &R) -> Result<(), Error> {
+        let mut batch = Batch::new();
+        batch.put(key, record);
+        self.commit(batch).await
+    }
+
+    /// Takes a record of the daemon's state away, where there is one. Durable when it returns.
+    pub async fn remove<R: Record>(&self, key: &str) -> Result<(), Error> {
+        let mut batch = Batch::new();
+        batch.remove::<R>(key);
+        self.commit(batch).await
+    }
+
+    /// The record of the daemon's state under `key`.
+    pub async fn record<R: Record + Send + 'static>(&self, key: &str) -> Result<Option<R>, Error> {
+        let key = key.as_bytes().to_vec();
+        self.read(move |trees| {
+            let bytes = trees[Part::State(R::KIND)].get(&key)?;
+            bytes.map(|bytes| state::decode(&key, &bytes)).transpose()
+        })
+        .await
+    }
+
+    /// All records of a kind whose key begins with `prefix`, by key. One that cannot be read is left out, and logged.
+    pub async fn records<R: Record + Send + 'static>(
+        &self,
+        prefix: &str,
+    ) -> Result<Vec<(String, R)>, Error> {
+        let prefix = prefix.as_bytes().to_vec();
+        self.read(move |trees| {
+            let mut records = Vec::new();
+            for entry in trees[Part::State(R::KIND)].scan_prefix(prefix) {
+                let (key, bytes) = entry?;
+                match state::decode(&key, &bytes) {
+                    Ok(record) => {
+                        records.push((String::from_utf8_lossy(&key).into_owned(), record));
+                    }
+                    Err(error) => {
+                        tracing::error!(
+                            error = &error as &dyn std::error::Error,
+                            "a record is left out"
+                        );
+                    }
+                }
+            }
+            Ok(records)
+        })
+        .await
     }
 
     /// A run without its evidence.
     pub async fn get(&self, id: RunId) -> Result<Option<Run>, Error> {
-        self.read(move |trees| {
-            let bytes = trees.runs.get(key_of(id))?;
-            bytes
-                .map(|bytes| record::decode(&key_of(id), &bytes))
-                .transpose()
-        })
-        .await
+        let kept = self.read(move |trees| trees.run(id)).await?;
+        Ok(kept.map(|kept| kept.run))
     }
 
     /// The intent of a run that has begun and not ended.
     pub async fn under_way(&self, id: RunId) -> Result<Option<Intent>, Error> {
         self.read(move |trees| {
-            let bytes = trees.open.get(key_of(id))?;
+            let bytes = trees[Part::Open].get(key_of(id))?;
             bytes
                 .map(|bytes| record::decode(&key_of(id), &bytes))
                 .transpose()
@@ -195,10 +275,14 @@ impl Store {
     /// What was seen in a run, without the screenshot.
     pub async fn evidence(&self, id: RunId) -> Result<Option<Evidence>, Error> {
         self.read(move |trees| {
-            let bytes = trees.evidence.get(key_of(id))?;
-            bytes
-                .map(|bytes| record::decode(&key_of(id), &bytes))
-                .transpose()
+            // Where earlier versions put it.
+            if let Some(bytes) = trees[Part::Evidence].get(key_of(id))? {
+                return record::decode(&key_of(id), &bytes).map(Some);
+            }
+            match trees.run(id)?.and_then(|kept| kept.evidence) {
+                Some(offset) => trees.packs.evidence(id, offset),
+                None => Ok(None),
+            }
         })
         .await
     }
@@ -233,32 +317,26 @@ impl Store {
         .await
     }
 
-    /// Takes away runs from before `runs_before` and evidence from before `evidence_before`.
-    pub async fn purge(
-        &self,
-        runs_before: Timestamp,
-        evidence_before: Timestamp,
-    ) -> Result<Purged, Error> {
-        let mut purged = Purged::default();
-        loop {
-            let old = self
-                .read(move |trees| trees.oldest(runs_before, evidence_before))
-                .await?;
-            if old.changes.is_empty() {
-                break;
-            }
-            purged.runs += old.purged.runs;
-            purged.evidence += old.purged.evidence;
-            self.write(old.changes).await?;
-        }
-        let folder = self.shared.folder.clone();
-        blocking(move || disk::purge_evidence_folders(&folder, evidence_before)).await?;
-        Ok(purged)
+    /// What was counted of a probe in a span, with any percentile of its stages.
+    pub async fn stats(&self, probe: ProbeId, span: Span) -> Result<Rollup, Error> {
+        self.read(move |trees| trees.stats(&probe, span)).await
     }
 
-    /// Bytes that the database takes on disk.
-    pub async fn size_bytes(&self) -> Result<u64, Error> {
-        self.read(|trees| Ok(trees.size_on_disk()?)).await
+    /// What was counted of every probe in a span, by the name of the probe.
+    pub async fn overview(&self, span: Span) -> Result<BTreeMap<String, Rollup>, Error> {
+        self.read(move |trees| trees.overview(span)).await
+    }
+
+    /// Looks after the store: packs what is old, takes away what lies beyond the limits, makes room. To be called every
+    /// minute or so.
+    pub async fn tend(&self, limits: Limits, now: Timestamp) -> Result<Tended, Error> {
+        let shared = Arc::clone(&self.shared);
+        blocking(move || tend::all(&shared, &limits, now)).await
+    }
+
+    /// Changes that are in memory only, because they could not be written.
+    pub fn waiting(&self) -> usize {
+        self.shared.queue.waiting()
     }
 
     /// Writes what was handed in and gives the folder back; what is asked of any handle later is refused. Without it,
@@ -278,13 +356,29 @@ impl Store {
         work: impl FnOnce(&Trees) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let shared = Arc::clone(&self.shared);
-        blocking(move || shared.read(work)).await
+        blocking(move || shared.slot.read(work)).await
+    }
+
+    /// A start that people wait for should say what it waits for.
+    fn tell_if_slow(&self, recovered: Duration, all: Duration, cut_off: usize) {
+        if all < SLOW {
+            return;
+        }
+        let bytes = room::used(&self.shared.folder);
+        tracing::warn!(
+            store.path = %self.shared.folder.display(),
+            store.bytes = bytes.unwrap_or_default(),
+            open_ms = all.as_millis(),
+            recovery_ms = recovered.as_millis(),
+            cut_off,
+            "opening the store took longer than a second: most of it goes into reading the database again (recovery_ms), the rest into closing runs that were cut off"
+        );
     }
 
     fn close_what_was_left_open(&self) -> Result<Vec<Run>, Error> {
-        let closed = self.shared.read(|trees| {
+        let closed = self.shared.slot.read(|trees| {
             let mut closed = Vec::new();
-            for entry in &trees.open {
+            for entry in &trees[Part::Open] {
                 let (key, bytes) = entry?;
                 match record::decode::<Intent>(&key, &bytes) {
                     Ok(intent) => {
@@ -295,17 +389,17 @@ impl Store {
                             error = &error as &dyn std::error::Error,
                             "an open run is lost"
                         );
-                        trees.open.remove(key)?;
+                        trees[Part::Open].remove(key)?;
                     }
                 }
             }
             Ok(closed)
         })?;
-        let changes = closed
-            .iter()
-            .map(|run| Change::Finish(Box::new(Finished::of(run))))
-            .collect();
-        self.shared.queue.write_blocking(changes)?;
+        let mut batch = Batch::new();
+        for run in &closed {
+            batch.append(run);
+        }
+        self.shared.queue.write_blocking(batch.changes)?;
         Ok(closed)
     }
 
@@ -316,18 +410,6 @@ impl Store {
             .join(id.to_string())
             .join("screenshot.png")
     }
-
-    async fn save_screenshot(&self, run: &Run) -> Result<(), Error> {
-        let page = run
-            .evidence
-            .as_ref()
-            .and_then(|evidence| evidence.page.as_ref());
-        let Some(png) = page.and_then(|page| page.screenshot.clone()) else {
-            return Ok(());
-        };
-        let path = self.screenshot_path(run.id);
-        blocking(move || disk::write_private(&path, &png)).await
-    }
 }
 
 async fn blocking<T: Send + 'static>(
@@ -337,64 +419,7 @@ async fn blocking<T: Send + 'static>(
     spawn_blocking(work).await.unwrap_or(Err(Error::Closed))
 }
 
-impl Trees {
-    fn list(&self, query: &Query) -> Result<Vec<Run>, Error> {
-        let before = query.before.map(key_of);
-        let wanted = |outcome: Outcome| query.outcome.is_none_or(|wanted| wanted == outcome);
-        let mut runs = Vec::new();
-        if let Some(probe) = &query.probe {
-            for entry in self.of_probe(probe, before) {
-                let (key, bytes) = entry?;
-                let id = &key[key.len() - 16..];
-                if !wanted(record::decode::<Brief>(id, &bytes)?.outcome) {
-                    continue;
-                }
-                if let Some(bytes) = self.runs.get(id)? {
-                    runs.push(record::decode(id, &bytes)?);
-                }
-                if runs.len() >= query.limit {
-                    break;
-                }
-            }
-            return Ok(runs);
-        }
-        let range = match before {
-            Some(before) => self.runs.range(..before),
-            None => self.runs.iter(),
-        };
-        for entry in range.rev() {
-            let (key, bytes) = entry?;
-            if query.outcome.is_some() && !wanted(record::outcome_of(&key, &bytes)?) {
-                continue;
-            }
-            runs.push(record::decode(&key, &bytes)?);
-            if runs.len() >= query.limit {
-                break;
-            }
-        }
-        Ok(runs)
-    }
-
-    fn newest(&self, probe: &ProbeId, limit: usize) -> Result<Vec<Brief>, Error> {
-        let mut briefs = Vec::new();
-        for entry in self.of_probe(probe, None).take(limit) {
-            let (key, bytes) = entry?;
-            briefs.push(record::decode(&key[key.len() - 16..], &bytes)?);
-        }
-        Ok(briefs)
-    }
-
-    /// Entries of a probe in the index, newest first.
-    fn of_probe(
-        &self,
-        probe: &ProbeId,
-        before: Option<[u8; 16]>,
-    ) -> impl Iterator<Item = sled::Result<(sled::IVec, sled::IVec)>> + use<> {
-        let first = record_key(probe, [0; 16]);
-        let end = record_key(probe, before.unwrap_or([0xff; 16]));
-        self.by_probe.range(first..end).rev()
-    }
-}
-
+#[cfg(test)]
+mod packed_tests;
 #[cfg(test)]
 mod tests;

@@ -11,9 +11,13 @@ use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use crate::child::Group;
 use crate::run::Finding;
 use crate::secret::{Secret, SecretRef};
 use crate::taxonomy::Class;
+
+/// `LoadCredential=authcanary:FOLDER` in the unit that is shipped.
+const FOLDER_CREDENTIAL: &str = "authcanary";
 
 /// A command that prints no secret by then is killed.
 const COMMAND_LIMIT: Duration = Duration::from_secs(10);
@@ -116,6 +120,7 @@ async fn file(secret: &SecretRef, path: &Path) -> Result<Vec<u8>, VaultError> {
     }
 }
 
+/// The file of a credential, wherever in the folder of credentials systemd has put it.
 fn credential(
     secret: &SecretRef,
     name: &str,
@@ -128,7 +133,14 @@ fn credential(
         return Err(VaultError::CredentialName { secret: secret() });
     }
     let folder = folder.ok_or_else(|| VaultError::NoCredentials { secret: secret() })?;
-    Ok(Path::new(&folder).join(name))
+    let folder = Path::new(&folder);
+    // A whole folder that is loaded under one name gives its files that name as a prefix; so does our own unit.
+    let of_folder = folder.join(format!("{FOLDER_CREDENTIAL}_{name}"));
+    let single = folder.join(name);
+    Ok(match !single.exists() && of_folder.exists() {
+        true => of_folder,
+        false => single,
+    })
 }
 
 /// Runs a program without a shell. What it prints on stderr is dropped: it may hold the secret.
@@ -191,30 +203,6 @@ async fn output(child: &mut Child) -> io::Result<(Vec<u8>, Option<std::process::
         return Ok((value, None));
     }
     Ok((value, Some(child.wait().await?)))
-}
-
-/// The process group of a command that has not been reaped: killed when this is dropped.
-struct Group(Option<nix::unistd::Pid>);
-
-impl Group {
-    fn of(child: &Child) -> Self {
-        let id = child.id().and_then(|id| i32::try_from(id).ok());
-        Self(id.map(nix::unistd::Pid::from_raw))
-    }
-
-    /// After the leader is reaped its number may belong to somebody else.
-    fn release(&mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // Nobody left to kill is no fault.
-            let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
-        }
-    }
 }
 
 fn text(secret: &SecretRef, value: Vec<u8>) -> Result<Secret, VaultError> {
@@ -330,6 +318,14 @@ mod tests {
             check("kc-prod", None)
                 .unwrap_err()
                 .contains("CREDENTIALS_DIRECTORY is not set")
+        );
+        let loaded = tempfile::tempdir().unwrap();
+        std::fs::write(loaded.path().join("authcanary_kc-prod"), "x").unwrap();
+        let folder = loaded.path().to_str().unwrap();
+        assert_eq!(
+            check("kc-prod", Some(folder)),
+            Ok(loaded.path().join("authcanary_kc-prod")),
+            "one of a folder that was loaded whole"
         );
         for name in ["../shadow", "/etc/shadow", "a/b", "", ".."] {
             assert!(

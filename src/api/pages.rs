@@ -1,30 +1,36 @@
 //! The pages people look at: rendered here, whole without JavaScript, nothing from outside.
 
+pub(super) mod alerts;
 mod chart;
 pub(super) mod runbooks;
-mod words;
+mod sums;
 
 use askama::Template;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State as Extract};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::problem::Problem;
 use super::{State, known_probe, no_such_run, path, run_id, under_way};
 use crate::board::{NotReady, Slot};
 use crate::clock;
+use crate::expiry::Expiry;
+use crate::phrase::{self, ago, duration, instant, until};
 use crate::probe::Cadence;
 use crate::run::{Evidence, Exchange, Run, RunId, Verdict};
-use crate::store::Brief;
+use crate::store::{Brief, Span};
 use crate::taxonomy::Outcome;
 
 use chart::{Bar, Lane};
-use words::{ago, duration, instant, until};
+use sums::Sums;
 
 /// Runs in the strip of the front page, and on the page of a probe.
 const STRIP: (usize, usize) = (30, 100);
+
+/// Spans that the page of a probe sums up, in hours.
+const SPANS: [(&str, i64); 3] = [("24 hours", 24), ("7 days", 7 * 24), ("30 days", 30 * 24)];
 
 /// A page that could not be made, which is shown as text.
 type Page = Result<Response, Problem>;
@@ -78,10 +84,17 @@ pub(super) async fn probe(
     let slot = state.board.read().get(&name).cloned();
     let slot = slot.ok_or_else(|| Problem::not_found("this probe is gone"))?;
     let entries = runs.iter().map(|run| Entry::new(run, now)).collect();
+    let mut sums = Vec::new();
+    for (title, hours) in SPANS {
+        let span = Span::last(SignedDuration::from_hours(hours), now);
+        sums.push((title, state.store.stats(name.clone(), span).await?));
+    }
     render(&ProbePage {
         row: Row::new(&slot, &runs, now),
         cadence: cadence(&slot.probe.cadence),
         entries,
+        sums: sums::table(&sums),
+        ends: ends(&state, &slot, now),
     })
 }
 
@@ -135,6 +148,40 @@ struct ProbePage {
     row: Row,
     cadence: String,
     entries: Vec<Entry>,
+    sums: Sums,
+    ends: Vec<End>,
+}
+
+/// Something that expires.
+struct End {
+    /// Over, near, or far.
+    state: &'static str,
+    kind: String,
+    what: String,
+    at: String,
+    when: String,
+}
+
+/// Nearer than this, an end is pointed out.
+const NEAR: SignedDuration = SignedDuration::from_hours(14 * 24);
+
+fn ends(state: &State, slot: &Slot, now: Timestamp) -> Vec<End> {
+    let expiries = state.board.expiries(&slot.probe.id).into_iter();
+    let end = |expiry: Expiry| End {
+        state: match expiry.at.duration_since(now) {
+            left if left <= SignedDuration::ZERO => "over",
+            left if left < NEAR => "near",
+            _ => "far",
+        },
+        kind: expiry.kind.as_str().replace('_', " "),
+        what: expiry.what,
+        at: instant(expiry.at),
+        when: match expiry.at > now {
+            true => until(expiry.at, now),
+            false => ago(expiry.at, now),
+        },
+    };
+    expiries.map(end).collect()
 }
 
 #[derive(Template)]
@@ -277,7 +324,10 @@ struct RunPage {
     /// Delay of the start; absent for a run that a person asked for.
     late: Option<String>,
     trouble: Option<Trouble>,
+    /// The rule that decided; absent in old records.
+    rule: Option<String>,
     raw: Option<crate::run::Raw>,
+    trace: String,
     lanes: Vec<Lane>,
     clock: Option<String>,
     warnings: Vec<Warned>,
@@ -329,12 +379,17 @@ impl RunPage {
                 .verdict
                 .as_ref()
                 .map(|verdict| Trouble::new(verdict, &run.provider, 1)),
+            rule: run
+                .verdict
+                .as_ref()
+                .and_then(|verdict| verdict.rule.clone()),
             raw: run.verdict.as_ref().and_then(|verdict| verdict.raw.clone()),
+            trace: run.id.trace_id().to_string(),
             lanes: chart::lanes(&run.steps),
             clock: evidence
                 .as_ref()
                 .and_then(|evidence| evidence.clock_offset_ms)
-                .map(words::offset),
+                .map(phrase::offset),
             warnings: warnings.collect(),
             screenshot,
             exchanges,
@@ -350,7 +405,7 @@ impl Sent {
                 .status
                 .map_or_else(|| "no answer".to_owned(), |status| status.to_string()),
             lane: chart::timings(exchange.timings),
-            total: words::micros(exchange.timings.total_us),
+            total: phrase::micros(exchange.timings.total_us),
             open: false,
             exchange: exchange.clone(),
         }
@@ -359,7 +414,7 @@ impl Sent {
 
 fn cadence(cadence: &Cadence) -> String {
     match cadence {
-        Cadence::Every(period) => format!("every {}", words::span(*period)),
+        Cadence::Every(period) => format!("every {}", phrase::span(*period)),
         Cadence::Cron { pattern, timezone } => match timezone.iana_name() {
             Some(zone) => format!("{pattern} in {zone}"),
             None => pattern.clone(),

@@ -13,7 +13,7 @@ use super::{Exit, Format, report, say};
 use crate::config::Daemon;
 use crate::evidence::Folder;
 use crate::journey::{Tools, Watcher};
-use crate::pipeline;
+use crate::pipeline::{self, Control};
 use crate::probe::Probe;
 use crate::run::Run;
 use crate::taxonomy::Outcome;
@@ -36,10 +36,20 @@ pub(crate) async fn run(daemon: Daemon, args: Args) -> anyhow::Result<Exit> {
     };
     let bar = progress_bar();
     let tools = Tools::new(&daemon.http, daemon.browser.clone(), watcher(bar.clone()))?;
+    let control = Control::new(&tools, daemon.egress.clone(), &daemon.probes);
     let folder = Folder::for_commands(&daemon.store.path);
     let pace = daemon.browser.max_sessions.max(1);
     let runs: Vec<Vec<Run>> = stream::iter(&probes)
-        .map(|probe| repeat(probe, args.repeat, &daemon.location, &tools, &folder))
+        .map(|probe| {
+            repeat(
+                probe,
+                args.repeat,
+                &daemon.location,
+                &tools,
+                &control,
+                &folder,
+            )
+        })
         .buffered(pace)
         .collect()
         .await;
@@ -55,11 +65,13 @@ async fn repeat(
     times: u32,
     location: &str,
     tools: &Tools,
+    control: &Control,
     folder: &Folder,
 ) -> Vec<Run> {
     let mut runs = Vec::new();
     for _ in 0..times {
-        let mut run = pipeline::execute(probe, pipeline::new_run_id(), location, None, tools).await;
+        let run = pipeline::execute(probe, pipeline::new_run_id(), location, None, tools).await;
+        let mut run = control.review(probe, run).await;
         if let Err(error) = tokio::task::block_in_place(|| folder.save(&mut run)) {
             tracing::warn!(error = %error, "the evidence of run {} could not be saved", run.id);
         }

@@ -4,28 +4,37 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use futures::FutureExt;
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
+use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Exit;
+use super::{Exit, reload};
 use crate::config::Daemon;
-use crate::daemon::{self, Runner};
-use crate::evidence::Folder;
+use crate::daemon::{self, Change, Runner};
+use crate::evidence::Sample;
+use crate::http::{Http, HttpError};
 use crate::journey::Tools;
-use crate::pipeline;
+use crate::notify::Edge;
+use crate::notify::sender;
+use crate::pipeline::{self, Control};
 use crate::run::Run;
 use crate::telemetry::Telemetry;
 
 /// How long runs under way may take to end once the daemon is asked to stop.
 const GRACE: Duration = Duration::from_secs(20);
 
+/// Alerts that come up right after the start wait so long: by then it is clear how far they reach.
+const SETTLE: SignedDuration = SignedDuration::from_secs(60);
+
 /// Serves until SIGTERM or SIGINT, then finishes or closes what runs.
 pub(crate) async fn run(config: Daemon) -> anyhow::Result<Exit> {
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
-    serve(config, listener, |_| (), stop_signal()?).await?;
+    let changes = reload::changes(&config)?;
+    serve(config, listener, |_| (), changes, stop_signal()?).await?;
     Ok(Exit::Ok)
 }
 
@@ -34,28 +43,51 @@ pub(crate) async fn serve(
     config: Daemon,
     listener: TcpListener,
     seen: impl Fn(&Run) + Send + Sync + 'static,
+    changes: BoxStream<'static, Change>,
     stop: impl Future<Output = ()> + Send,
 ) -> anyhow::Result<()> {
     let tools = Tools::new(&config.http, config.browser.clone(), Arc::new(|_, _| ()))?;
-    let telemetry = Arc::new(Telemetry::new(&config.location)?);
+    let control = Control::new(&tools, config.egress.clone(), &config.probes);
+    let watching = control.clone();
+    let changes = changes.inspect(move |change| match change {
+        Change::Taken(plan) => watching.watch(&plan.probes),
+        Change::Refused(_) => (),
+    });
+    let telemetry = Telemetry::new(&config.location)?.with_max_series(config.telemetry.max_series);
+    let telemetry = Arc::new(match config.telemetry.prometheus {
+        true => telemetry,
+        false => telemetry.without_prometheus(),
+    });
     let settings = daemon::Settings {
+        notify: Some(notify(&config)?),
+        settle: SETTLE,
         access: config.access.clone(),
-        keep_runs: config.store.keep.runs,
-        keep_evidence: config.store.keep.evidence,
+        limits: config.store.limits(),
         grace: GRACE,
         telemetry: Some(Arc::clone(&telemetry)),
+        changes: changes.boxed(),
         location: config.location.clone(),
         probes: config.probes,
         store: config.store.path.clone(),
     };
-    let folder = Folder::of_store(&config.store.path);
-    let runner = runner(tools.clone(), config.location, folder, seen);
+    let sample = Sample::of(config.store.evidence_every);
+    let runner = runner(tools.clone(), control, config.location, sample, seen);
     let served = tokio::select! {
         served = daemon::serve(settings, listener, runner, stop) => served,
         () = count_browsers(&tools, &telemetry) => Ok(()),
     };
     tools.shutdown().await;
     served
+}
+
+/// Whom a configuration tells of alerts.
+pub(crate) fn notify(config: &Daemon) -> Result<sender::Settings, HttpError> {
+    Ok(sender::Settings {
+        channels: config.channels.clone(),
+        routes: config.routes.clone(),
+        origin: config.origin(),
+        edge: Edge::new(&Http::new(&config.http)?, config.http.ca_file.clone())?,
+    })
 }
 
 /// Keeps the figure of browsers in use; never ends by itself.
@@ -69,19 +101,19 @@ async fn count_browsers(tools: &Tools, telemetry: &Telemetry) {
 
 fn runner(
     tools: Tools,
+    control: Control,
     location: String,
-    folder: Folder,
+    sample: Sample,
     seen: impl Fn(&Run) + Send + Sync + 'static,
 ) -> Runner {
-    let shared = Arc::new((tools, location, folder, seen));
+    let shared = Arc::new((tools, control, location, sample, seen));
     Arc::new(move |probe, id, scheduled_at| {
         let shared = Arc::clone(&shared);
         async move {
-            let (tools, location, folder, seen) = shared.as_ref();
-            let mut run = pipeline::execute(&probe, id, location, scheduled_at, tools).await;
-            if let Err(error) = tokio::task::block_in_place(|| folder.save(&mut run)) {
-                tracing::warn!(run.id = %id, %error, "the evidence could not be written");
-            }
+            let (tools, control, location, sample, seen) = shared.as_ref();
+            let run = pipeline::execute(&probe, id, location, scheduled_at, tools).await;
+            let mut run = control.review(&probe, run).await;
+            sample.thin(&mut run);
             seen(&run);
             run
         }
@@ -93,6 +125,10 @@ fn runner(
 pub(crate) fn stop_signal() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    // Whoever limits the size of files (`ulimit -f`) kills a process that would exceed it, unless it listens; then
+    // the write fails, which the store lives through.
+    let too_large = SignalKind::from_raw(nix::libc::SIGXFSZ);
+    drop(signal(too_large).context("cannot listen for SIGXFSZ")?);
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => (),

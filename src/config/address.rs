@@ -2,8 +2,9 @@
 
 use url::{Host, Url};
 
-use crate::probe::RedirectUri;
+use crate::probe::{RedirectUri, RedirectUriError};
 
+use super::fault::rule;
 use super::scalar::{Reason, Scalar, plain};
 
 /// Any `http` or `https` address without credentials in it.
@@ -38,7 +39,8 @@ impl Scalar for SafeUrl {
         if url.scheme() == "http" && !is_loopback(&url) {
             return Err(
                 plain("must be https: tokens would cross the network in clear")
-                    .helped("plain http is taken only for 127.0.0.1, [::1] and localhost"),
+                    .helped("plain http is taken only for 127.0.0.1, [::1] and localhost")
+                    .by(rule::PLAIN_HTTP),
             );
         }
         Ok(Self(url))
@@ -70,7 +72,7 @@ impl Scalar for Issuer {
 
 /// Where mail is handed over.
 #[derive(Debug, Clone)]
-pub(super) struct SmtpUrl(pub(super) Url);
+pub(super) struct SmtpUrl;
 
 impl Scalar for SmtpUrl {
     const FORMAT: &'static str = "smtp-address";
@@ -83,8 +85,49 @@ impl Scalar for SmtpUrl {
         }
         let url = url(text)?;
         match url.has_host() {
-            true => Ok(Self(url)),
+            true => Ok(Self),
             false => Err(wrong()),
+        }
+    }
+}
+
+/// A place that can be asked whether it is there.
+#[derive(Debug, Clone)]
+pub(super) struct Place(pub(super) Url);
+
+impl Scalar for Place {
+    const FORMAT: &'static str = "place";
+    const EXAMPLES: &'static [&'static str] =
+        &["https://www.example.com/", "tcp://ns.example.net:853"];
+
+    fn read(text: &str) -> Result<Self, Reason> {
+        let wrong = || plain("not an address that begins with https://, http:// or tcp://");
+        if !text.contains("://") {
+            return Err(wrong().helped("write tcp://host:port for a plain connection"));
+        }
+        let url = url(text)?;
+        match url.scheme() {
+            "http" | "https" => Ok(Self(url)),
+            "tcp" if url.has_host() && url.port().is_some() => Ok(Self(url)),
+            "tcp" => Err(plain("a host or a port is missing").helped("write tcp://host:port")),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+/// A name that name resolution is asked for.
+#[derive(Debug, Clone)]
+pub(super) struct HostName(pub(super) String);
+
+impl Scalar for HostName {
+    const FORMAT: &'static str = "host-name";
+    const EXAMPLES: &'static [&'static str] = &["example.com"];
+
+    fn read(text: &str) -> Result<Self, Reason> {
+        match Host::parse(text) {
+            Ok(Host::Domain(name)) => Ok(Self(name)),
+            Ok(_) => Err(plain("an address needs no name resolution").helped("write a name")),
+            Err(_) => Err(plain("not a name of a host")),
         }
     }
 }
@@ -98,13 +141,18 @@ impl Scalar for RedirectUri {
 
     fn read(text: &str) -> Result<Self, Reason> {
         RedirectUri::parse(text).map_err(|error| {
-            plain(&error.to_string()).helped("write it exactly as it is registered at the provider")
+            let reason = plain(&error.to_string())
+                .helped("write it exactly as it is registered at the provider");
+            match error {
+                RedirectUriError::Fragment => reason.by(rule::REDIRECT_URI_FRAGMENT),
+                RedirectUriError::NotAbsolute(_) => reason,
+            }
         })
     }
 }
 
 /// Whether requests to this address stay on this machine.
-pub(super) fn is_loopback(url: &Url) -> bool {
+pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
@@ -126,7 +174,8 @@ fn url(text: &str) -> Result<Url, Reason> {
     })?;
     if url.password().is_some() || !url.username().is_empty() {
         return Err(plain("credentials stand in this address")
-            .helped("a secret is never written in a file; take them out of the address"));
+            .helped("a secret is never written in a file; take them out of the address")
+            .by(rule::LITERAL_SECRET));
     }
     Ok(url)
 }

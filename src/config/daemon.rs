@@ -7,17 +7,23 @@ use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use url::Url;
 
 use crate::api::Access;
 use crate::browser;
+use crate::egress;
 use crate::http;
+use crate::notify::route::{ALERT_LABELS, Route};
+use crate::notify::{Channel, Origin};
 use crate::probe::Probe;
-use crate::secret::SecretRef;
+use crate::secret::{SecretRef, TextOrSecret, names_a_secret};
 
+use super::fault::rule;
 use super::layers::Layers;
+use super::probe::AuditSettings;
 use super::report::Report;
 use super::scalar::{Name, Text, text};
-use super::sections::{ApiSettings, Channel, HttpSettings, Route, Store, Telemetry, TextOrSecret};
+use super::sections::{ApiSettings, EgressSettings, HttpSettings, Store, Telemetry};
 use super::words::nearest;
 use super::yaml::child;
 
@@ -32,11 +38,16 @@ pub struct Daemon {
     pub store: Store,
     pub browser: browser::Settings,
     pub http: http::Settings,
+    pub egress: egress::Settings,
     pub telemetry: Telemetry,
     /// Who may use the API.
     pub access: Access,
     pub channels: BTreeMap<String, Channel>,
     pub routes: Vec<Route>,
+    /// Where people reach the pages of this daemon.
+    pub public_url: Option<Url>,
+    /// Where a trace is shown: `{trace_id}` stands for its id.
+    pub trace_url: Option<String>,
     /// The file that was named.
     pub source: PathBuf,
     /// Every file that was read; a change of one is a reason to load again.
@@ -59,6 +70,14 @@ pub(super) struct DaemonFile {
     #[serde(deserialize_with = "text")]
     #[schemars(with = "Text<SocketAddr>")]
     listen: SocketAddr,
+    /// Where people reach the pages of this daemon, such as `https://canary.example.com`; notices link to it. Without it they
+    /// name commands instead.
+    #[schemars(with = "String", extend("format" = "web-address"))]
+    public_url: Option<Url>,
+    /// Where a trace is shown, such as `https://grafana.example.com/explore?trace={trace_id}`; the id of the newest run
+    /// that decided stands in place of `{trace_id}`.
+    #[schemars(with = "String", extend("format" = "web-address"))]
+    trace_url: Option<String>,
     /// Probe files, as paths or patterns such as `probes/*.yaml`, relative to this file.
     #[schemars(extend("items" = {"type": "string", "minLength": 1}))]
     pub(super) probes: Vec<String>,
@@ -68,6 +87,8 @@ pub(super) struct DaemonFile {
     browser: browser::Settings,
     /// How the requests are made that probes send by themselves.
     http: HttpSettings,
+    /// How a fault of this machine is told from one of a provider.
+    egress: EgressSettings,
     /// Where figures and traces go.
     telemetry: Telemetry,
     /// Who may use the API.
@@ -75,8 +96,11 @@ pub(super) struct DaemonFile {
     /// Where notices can go, by a name of your own.
     #[schemars(extend("propertyNames" = {"format": "name"}))]
     channels: BTreeMap<String, Channel>,
-    /// Who is told of what: every route that matches an alert sends it to its channels.
+    /// Who is told of what: the first route that matches an alert decides, unless it says `continue`. An alert that no route
+    /// matches goes to every channel.
     routes: Vec<Option<Route>>,
+    /// How `validate` judges these files.
+    audit: AuditSettings,
 }
 
 impl Default for DaemonFile {
@@ -85,33 +109,24 @@ impl Default for DaemonFile {
             version: 1,
             location: Name("default".to_owned()),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8420)),
+            public_url: None,
+            trace_url: None,
             probes: Vec::new(),
             store: Store::default(),
             browser: browser::Settings::default(),
             http: HttpSettings::default(),
+            egress: EgressSettings::default(),
             telemetry: Telemetry::default(),
             api: ApiSettings::default(),
             channels: BTreeMap::new(),
             routes: Vec::new(),
+            audit: AuditSettings::default(),
         }
     }
 }
 
 /// Sections whose entries are looked at one by one.
 pub(super) const CONTAINERS: [&str; 2] = ["channels", "routes"];
-
-/// Labels that every alert has.
-const ALERT_LABELS: [&str; 9] = [
-    "provider",
-    "environment",
-    "probe",
-    "location",
-    "stage",
-    "class",
-    "cause",
-    "severity",
-    "kind",
-];
 
 impl DaemonFile {
     /// From the well-shaped keys of a file.
@@ -128,6 +143,17 @@ impl DaemonFile {
     pub(super) fn check(&self, layers: &Layers, probes: &[Probe], report: &mut Report<'_>) {
         self.check_channels(layers, report);
         self.check_routes(layers, probes, report);
+        if self
+            .trace_url
+            .as_ref()
+            .is_some_and(|url| !url.contains("{trace_id}"))
+        {
+            report.value(
+                layers.place("trace_url"),
+                "there is no place for the trace in this address",
+                "write `{trace_id}` where its id belongs",
+            );
+        }
         if let Some(otlp) = &self.telemetry.otlp {
             let place = layers.below("telemetry", "otlp/headers");
             check_headers(&otlp.headers, &place, report);
@@ -143,23 +169,17 @@ impl DaemonFile {
 
     fn check_channels(&self, layers: &Layers, report: &mut Report<'_>) {
         for (name, channel) in &self.channels {
-            let place = child(layers.place("channels"), name);
-            match channel {
-                Channel::Webhook(webhook) => {
-                    check_headers(
-                        &webhook.headers,
-                        &format!("{place}/webhook/headers"),
-                        report,
-                    );
+            let place = child(&child(layers.place("channels"), name), channel.name());
+            for fault in channel.faults() {
+                let place = format!("{place}{}", fault.pointer);
+                let mut report = report.by(match fault.is_secret {
+                    true => rule::LITERAL_SECRET,
+                    false => rule::INVALID,
+                });
+                match fault.pointer.is_empty() {
+                    true => report.key(&place, fault.message, fault.help),
+                    false => report.value(&place, fault.message, fault.help),
                 }
-                Channel::Email(email) if email.password.is_some() && email.username.is_none() => {
-                    report.key(
-                        &format!("{place}/email"),
-                        "a password without a user name",
-                        "add `username`",
-                    );
-                }
-                Channel::Email(_) | Channel::Pagerduty(_) | Channel::Slack(_) => {}
             }
         }
     }
@@ -182,6 +202,7 @@ impl DaemonFile {
                 }
                 let message = format!("there is no channel `{}`", super::yaml::shorten(channel));
                 let help = known(channel, self.channels.keys().map(String::as_str));
+                let mut report = report.by(rule::UNKNOWN_CHANNEL);
                 report.value(&format!("{place}/to/{item}"), message, &help);
             }
             for label in route
@@ -219,12 +240,26 @@ impl DaemonFile {
             store,
             browser: self.browser,
             http: self.http.ready(folder),
+            egress: self.egress.ready(),
             telemetry,
             access: self.api.access(),
             channels: anchored(self.channels, folder),
             routes: self.routes.into_iter().flatten().collect(),
+            public_url: self.public_url,
+            trace_url: self.trace_url,
             source: PathBuf::new(),
             files: Vec::new(),
+        }
+    }
+}
+
+impl Daemon {
+    /// Where notices come from, and where their links lead.
+    pub fn origin(&self) -> Origin {
+        Origin {
+            location: self.location.clone(),
+            public_url: self.public_url.clone(),
+            trace_url: self.trace_url.clone(),
         }
     }
 }
@@ -250,14 +285,8 @@ pub fn default_store_path(environment: impl Fn(&str) -> Option<OsString>) -> Pat
 
 fn anchored(mut channels: BTreeMap<String, Channel>, folder: &Path) -> BTreeMap<String, Channel> {
     for channel in channels.values_mut() {
-        match channel {
-            Channel::Pagerduty(pagerduty) => anchor(&mut pagerduty.routing_key, folder),
-            Channel::Email(email) => email.password.iter_mut().for_each(|it| anchor(it, folder)),
-            Channel::Webhook(webhook) => {
-                webhook.secret.iter_mut().for_each(|it| anchor(it, folder));
-                anchor_headers(&mut webhook.headers, folder);
-            }
-            Channel::Slack(slack) => anchor(&mut slack.url, folder),
+        for (_, secret) in channel.secrets() {
+            anchor(secret, folder);
         }
     }
     channels
@@ -278,26 +307,10 @@ pub(super) fn anchor(secret: &mut SecretRef, folder: &Path) {
     }
 }
 
-/// Whether a header of this name usually carries a secret.
-pub(super) fn names_a_secret(name: &str) -> bool {
-    let name = name.to_lowercase();
-    let words = [
-        "authorization",
-        "cookie",
-        "api-key",
-        "apikey",
-        "api_key",
-        "token",
-        "secret",
-        "password",
-    ];
-    words.iter().any(|word| name.contains(word))
-}
-
 fn check_headers(headers: &BTreeMap<String, TextOrSecret>, place: &str, report: &mut Report<'_>) {
     for (name, value) in headers {
         if matches!(value, TextOrSecret::Text(_)) && names_a_secret(name) {
-            report.value(
+            report.by(rule::LITERAL_SECRET).value(
                 &child(place, name),
                 "a secret must not stand in the file",
                 "write where it is kept: {env: NAME}, {file: …}, {credential: …} or {command: […]}",

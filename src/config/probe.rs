@@ -4,22 +4,27 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::probe::{
-    Account, Alerts, Budget, Cadence, Client, ClientAuth, Endpoints, ErrorRule, Expectation, Flow,
-    Guard, Login, Probe, ProbeId, RedirectUri, ResponseMode, Server,
+    Account, Alerts, Budget, Cadence, Client, ClientAuth, Endpoints, ErrorRule, Expectation,
+    Expires, Flow, Guard, Login, Probe, ProbeId, RedirectUri, RefreshLimits, ResponseMode, Server,
+    Window,
 };
 use crate::secret::SecretRef;
 use crate::taxonomy::{Action, Cause, Class};
 
 use super::address::Issuer;
-use super::checks::{check_account, check_client, check_extras, check_server, check_steps};
+use super::checks::{
+    check_account, check_client, check_errors, check_extras, check_server, check_steps,
+};
 use super::daemon::anchor;
 use super::explain::Misfit;
+use super::fault::rule;
 use super::layers::Layers;
 use super::report::Report;
 use super::scalar::{CronPattern, HeaderValue, Name, Scope, Text};
@@ -106,6 +111,9 @@ pub(super) struct Settings {
         extend("propertyNames" = {"format": "header-name"})
     )]
     pub(super) headers: Option<BTreeMap<String, String>>,
+    /// Whether those requests carry `traceparent` (W3C Trace Context) with the trace of the run, so that the provider can find
+    /// them in its logs and traces. `false` by default: then the provider is told nothing.
+    pub(super) traceparent: Option<bool>,
     /// The way through the login pages: `auto`, which finds user name, password, code and consent by itself, or a
     /// script. `auto` by default.
     pub(super) login: Option<LoginSettings>,
@@ -119,8 +127,83 @@ pub(super) struct Settings {
     pub(super) errors: Option<Vec<Option<ErrorSettings>>>,
     /// How politely the provider is treated.
     pub(super) budget: Option<Budget>,
+    /// When things end that no run can see, so that their end is announced.
+    pub(super) expires: Option<ExpiresSettings>,
     /// What alerts on this probe carry.
     pub(super) alerts: Option<Alerts>,
+    /// Planned work on the target: runs in it are no evidence for an alert, and nobody is told. None by default.
+    pub(super) maintenance: Option<Vec<Option<WindowSettings>>>,
+    /// How `validate` judges these settings.
+    pub(super) audit: Option<AuditSettings>,
+}
+
+/// Planned work that comes again.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(rename = "Window")]
+pub(super) struct WindowSettings {
+    /// When it begins, as a cron pattern read in `timezone`.
+    cron: Text<CronPattern>,
+    /// IANA time zone of `cron`. UTC by default.
+    #[serde(default)]
+    timezone: Option<Text<TimeZone>>,
+    /// How long it lasts.
+    lasts: Text<Duration>,
+}
+
+impl WindowSettings {
+    fn ready(self) -> Window {
+        let (Text(CronPattern(pattern)), Text(lasts)) = (self.cron, self.lasts);
+        Window {
+            pattern,
+            timezone: self.timezone.map_or(TimeZone::UTC, |Text(zone)| zone),
+            lasts,
+        }
+    }
+}
+
+/// When things end that no run can see.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(rename = "Expires")]
+pub(super) struct ExpiresSettings {
+    /// Secret of the client: a day, or a moment with its zone.
+    client_secret: Option<Text<Timestamp>>,
+    /// Key that the client signs with.
+    client_key: Option<Text<Timestamp>>,
+    /// Certificate of the client.
+    client_certificate: Option<Text<Timestamp>>,
+    /// Password of the account.
+    account_password: Option<Text<Timestamp>>,
+    /// How long refresh tokens are good, where the provider does not say.
+    refresh_token: Option<RefreshSettings>,
+}
+
+/// How long refresh tokens are good.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(rename = "RefreshLimits")]
+pub(super) struct RefreshSettings {
+    /// From the grant of one.
+    lifetime: Option<Text<Duration>>,
+    /// From its last use.
+    idle: Option<Text<Duration>>,
+}
+
+impl ExpiresSettings {
+    fn ready(self) -> Expires {
+        let at = |text: Option<Text<Timestamp>>| text.map(|Text(at)| at);
+        let limits = self.refresh_token.unwrap_or_default();
+        Expires {
+            client_secret: at(self.client_secret),
+            client_key: at(self.client_key),
+            client_certificate: at(self.client_certificate),
+            account_password: at(self.account_password),
+            refresh_token: RefreshLimits {
+                lifetime: limits.lifetime.map(|Text(lifetime)| lifetime),
+                idle: limits.idle.map(|Text(idle)| idle),
+            },
+        }
+    }
 }
 
 /// The client as registered at the provider.
@@ -152,13 +235,23 @@ pub(super) struct ErrorSettings {
     /// `status == 429 && body.error == "plan_limit"`.
     when: Text<Expectation>,
     /// Class of the verdict, such as `entitlement_missing`.
-    class: Class,
+    pub(super) class: Class,
     /// Whose problem it is; that of the class when left out.
     #[serde(default)]
     cause: Option<Cause>,
     /// What to do next; that of the class when left out.
     #[serde(default)]
     action: Option<Action>,
+}
+
+/// How `validate` judges a file.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(rename = "Audit")]
+pub(super) struct AuditSettings {
+    /// Rules by id whose findings are left out.
+    #[schemars(extend("uniqueItems" = true))]
+    ignore: Vec<String>,
 }
 
 impl ErrorSettings {
@@ -173,11 +266,12 @@ impl ErrorSettings {
 }
 
 /// Settings whose entries are looked at one by one: a badly shaped entry does not hide what is wrong with the others.
-const CONTAINERS: [&str; 6] = [
+const CONTAINERS: [&str; 7] = [
     "authorize_params",
     "errors",
     "headers",
     "login",
+    "maintenance",
     "steps",
     "token_params",
 ];
@@ -192,7 +286,7 @@ pub(super) fn probes(
     source: &Path,
     misfits: &[Misfit],
     report: &mut Report<'_>,
-) -> Vec<(String, Probe)> {
+) -> Vec<(Layers, Probe)> {
     let provider = root
         .get("provider")
         .and_then(Value::as_str)
@@ -223,7 +317,7 @@ pub(super) fn probes(
             if let Some(mut probe) = probe(id, &layers, source, report) {
                 provider.clone_into(&mut probe.provider);
                 environment.clone_into(&mut probe.environment);
-                probes.push((layers.own, probe));
+                probes.push((layers, probe));
             }
         }
     }
@@ -252,6 +346,7 @@ fn probe(id: ProbeId, layers: &Layers, source: &Path, report: &mut Report<'_>) -
     check_client(&settings, flow, layers, report);
     check_account(&settings, has_browser, layers, report);
     check_extras(&settings, layers, report);
+    check_errors(&settings, layers, report);
     check_steps(&settings, flow, timeout, layers, report);
     let login = match has_browser {
         true => login(
@@ -300,6 +395,7 @@ fn probe(id: ProbeId, layers: &Layers, source: &Path, report: &mut Report<'_>) -
         authorize_params: settings.authorize_params.unwrap_or_default(),
         token_params: settings.token_params.unwrap_or_default(),
         headers: settings.headers.unwrap_or_default(),
+        traceparent: settings.traceparent.unwrap_or_default(),
         login,
         steps,
         guards: settings.guards.unwrap_or_default(),
@@ -311,7 +407,15 @@ fn probe(id: ProbeId, layers: &Layers, source: &Path, report: &mut Report<'_>) -
             .map(ErrorSettings::ready)
             .collect(),
         budget: settings.budget.unwrap_or_default(),
+        expires: settings.expires.unwrap_or_default().ready(),
         alerts: settings.alerts.unwrap_or_default(),
+        maintenance: settings
+            .maintenance
+            .unwrap_or_default()
+            .into_iter()
+            .flatten()
+            .map(WindowSettings::ready)
+            .collect(),
         source: source.to_owned(),
     })
 }
@@ -370,6 +474,7 @@ fn timeout(
     let place = layers.place("timeout");
     if most.is_some_and(|most| timeout > most) {
         let message = "longer than `every`: a run would last into the next one";
+        let mut report = report.by(rule::TIMEOUT_OVER_INTERVAL);
         report.value(place, message, "raise `every`, or lower this");
     }
     timeout

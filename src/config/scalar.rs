@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
-use jiff::{Span, SpanRelativeTo, Unit};
+use jiff::{Span, SpanRelativeTo, Timestamp, Unit};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -16,7 +16,7 @@ use crate::api::Token;
 use crate::expression::{self, ExpressionError};
 use crate::probe::{Expectation, RedirectUri};
 
-use super::address::{Issuer, SafeUrl, SmtpUrl, WebUrl};
+use super::address::{HostName, Issuer, Place, SafeUrl, SmtpUrl, WebUrl};
 
 use super::words::nearest;
 
@@ -25,6 +25,8 @@ use super::words::nearest;
 pub(super) struct Reason {
     pub(super) message: String,
     pub(super) help: Option<String>,
+    /// Id of the rule that it breaks, where there is one of its own.
+    pub(super) rule: Option<&'static str>,
 }
 
 /// A value that is written as one text.
@@ -45,10 +47,13 @@ type Reader = fn(&str) -> Option<Reason>;
 pub(super) const FORMATS: &[(&str, Reader)] = &[
     (Duration::FORMAT, reason::<Duration>),
     (Size::FORMAT, reason::<Size>),
+    (Timestamp::FORMAT, reason::<Timestamp>),
     (WebUrl::FORMAT, reason::<WebUrl>),
     (SafeUrl::FORMAT, reason::<SafeUrl>),
     (Issuer::FORMAT, reason::<Issuer>),
     (SmtpUrl::FORMAT, reason::<SmtpUrl>),
+    (Place::FORMAT, reason::<Place>),
+    (HostName::FORMAT, reason::<HostName>),
     (RedirectUri::FORMAT, reason::<RedirectUri>),
     (Expectation::FORMAT, reason::<Expectation>),
     (CronPattern::FORMAT, reason::<CronPattern>),
@@ -102,16 +107,13 @@ impl Scalar for Duration {
     const EXAMPLES: &'static [&'static str] = &["800ms", "30s", "5m", "1h 30m", "30d"];
 
     fn read(text: &str) -> Result<Self, Reason> {
-        let bad = || Reason {
-            message: "not a duration".to_owned(),
-            help: Some("write a number and a unit: 800ms, 30s, 5m, 12h, 30d".to_owned()),
+        let bad = || {
+            plain("not a duration").helped("write a number and a unit: 800ms, 30s, 5m, 12h, 30d")
         };
         let span = Span::from_str(text.trim()).map_err(|_| bad())?;
         if span.get_years() != 0 || span.get_months() != 0 {
-            return Err(Reason {
-                message: "months and years have no fixed length".to_owned(),
-                help: Some("write days: 30d, 365d; `m` is minutes".to_owned()),
-            });
+            return Err(plain("months and years have no fixed length")
+                .helped("write days: 30d, 365d; `m` is minutes"));
         }
         let seconds = span
             .total((Unit::Second, SpanRelativeTo::days_are_24_hours()))
@@ -121,6 +123,23 @@ impl Scalar for Duration {
             Ok(duration) => Ok(duration),
             Err(_) => Err(bad()),
         }
+    }
+}
+
+/// A day, which stands for its first moment in UTC, or a moment with its zone.
+impl Scalar for Timestamp {
+    const FORMAT: &'static str = "day-or-moment";
+    const EXAMPLES: &'static [&'static str] = &["2027-03-01", "2027-03-01T12:00:00Z"];
+
+    fn read(text: &str) -> Result<Self, Reason> {
+        let text = text.trim();
+        let of_day = |day: Date| day.to_zoned(TimeZone::UTC).ok().map(|day| day.timestamp());
+        let is_day = text.len() == "2027-03-01".len();
+        let day = text.parse().ok().filter(|_| is_day).and_then(of_day);
+        day.or_else(|| text.parse().ok()).ok_or_else(|| {
+            plain("not a day, nor a moment")
+                .helped("write 2027-03-01, or 2027-03-01T12:00:00Z with its zone")
+        })
     }
 }
 
@@ -152,10 +171,10 @@ impl Scalar for Size {
         let number = text[..end].parse::<u64>().ok();
         match number.zip(factor).and_then(|(n, f)| n.checked_mul(f)) {
             Some(bytes) => Ok(Self(bytes)),
-            None => Err(Reason {
-                message: "not a size".to_owned(),
-                help: Some("write a whole number and a unit: 64KiB, 1MiB, 4GiB".to_owned()),
-            }),
+            None => {
+                Err(plain("not a size")
+                    .helped("write a whole number and a unit: 64KiB, 1MiB, 4GiB"))
+            }
         }
     }
 }
@@ -173,9 +192,10 @@ impl Scalar for Expectation {
                 } else {
                     None
                 };
-                Err(Reason {
-                    message: error.to_string(),
-                    help: near.map(|near| format!("did you mean `{near}`?")),
+                let reason = plain(&error.to_string());
+                Err(match near {
+                    Some(near) => reason.helped(&format!("did you mean `{near}`?")),
+                    None => reason,
                 })
             }
         }
@@ -369,6 +389,7 @@ pub(super) fn plain(message: &str) -> Reason {
     Reason {
         message: message.to_owned(),
         help: None,
+        rule: None,
     }
 }
 
@@ -376,6 +397,12 @@ impl Reason {
     /// The same with advice.
     pub(super) fn helped(mut self, help: &str) -> Self {
         self.help = Some(help.to_owned());
+        self
+    }
+
+    /// The same, known by the id of a rule.
+    pub(super) fn by(mut self, rule: &'static str) -> Self {
+        self.rule = Some(rule);
         self
     }
 }

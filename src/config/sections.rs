@@ -10,11 +10,14 @@ use serde::{Deserialize, Deserializer};
 use url::Url;
 
 use crate::api::{Access, Right, Token};
+use crate::egress;
 use crate::http;
-use crate::secret::SecretRef;
+use crate::secret::TextOrSecret;
+use crate::store::Limits;
+use crate::telemetry::MAX_SERIES;
 
-use super::address::{SmtpUrl, WebUrl};
-use super::scalar::{HeaderValue, MailAddress, Name, Size, Text, TokenHash, text};
+use super::address::{HostName, Place, WebUrl};
+use super::scalar::{HeaderValue, Name, Size, Text, TokenHash, text};
 
 /// Where runs are kept, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -29,6 +32,9 @@ pub struct Store {
     #[serde(deserialize_with = "size")]
     #[schemars(with = "Text<Size>")]
     pub max_size: u64,
+    /// Of so many good runs of a probe one keeps its requests and answers whole, to hold a failed one against. 0 keeps
+    /// none; runs that did not pass always do. 50 by default.
+    pub evidence_every: u32,
 }
 
 impl Default for Store {
@@ -36,7 +42,20 @@ impl Default for Store {
         Self {
             path: PathBuf::new(),
             keep: Keep::default(),
-            max_size: 4 << 30,
+            max_size: Limits::default().size_bytes,
+            evidence_every: 50,
+        }
+    }
+}
+
+impl Store {
+    /// As the store itself takes them.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            runs: self.keep.runs,
+            evidence: self.keep.evidence,
+            rollups: self.keep.rollups,
+            size_bytes: self.max_size,
         }
     }
 }
@@ -61,11 +80,11 @@ pub struct Keep {
 
 impl Default for Keep {
     fn default() -> Self {
-        let days = |days: u64| Duration::from_secs(days * 86_400);
+        let limits = Limits::default();
         Self {
-            runs: days(30),
-            rollups: days(400),
-            evidence: days(7),
+            runs: limits.runs,
+            rollups: limits.rollups,
+            evidence: limits.evidence,
         }
     }
 }
@@ -111,6 +130,50 @@ impl HttpSettings {
     }
 }
 
+/// How a fault of this machine is told from one of a provider.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(rename = "Egress")]
+pub(super) struct EgressSettings {
+    /// Whether failures that look like a fault of this machine are looked into before they are believed. True by
+    /// default.
+    control: bool,
+    /// Independent places that answer as long as this machine's network works: `https://…` or `http://…` is asked by a
+    /// GET, `tcp://host:port` by a connection. The other providers of the probes serve as well, and prove less.
+    targets: Vec<Text<Place>>,
+    /// Independent names that resolve as long as name resolution works.
+    names: Vec<Text<HostName>>,
+}
+
+impl Default for EgressSettings {
+    fn default() -> Self {
+        Self {
+            control: true,
+            targets: Vec::new(),
+            names: Vec::new(),
+        }
+    }
+}
+
+impl EgressSettings {
+    /// As the module of the same name takes them.
+    pub(super) fn ready(self) -> egress::Settings {
+        egress::Settings {
+            control: self.control,
+            targets: self
+                .targets
+                .into_iter()
+                .map(|Text(Place(url))| url)
+                .collect(),
+            names: self
+                .names
+                .into_iter()
+                .map(|Text(HostName(name))| name)
+                .collect(),
+        }
+    }
+}
+
 /// Where figures and traces go.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -119,6 +182,10 @@ pub struct Telemetry {
     pub otlp: Option<Otlp>,
     /// Whether `/metrics` is served. True by default.
     pub prometheus: bool,
+    /// Lines that `/metrics` may have for probes and channels. 500000 by default; what is beyond is left out, and
+    /// counted in `authcanary_series_overflow_total`.
+    #[schemars(range(min = 1000))]
+    pub max_series: usize,
 }
 
 impl Default for Telemetry {
@@ -126,6 +193,7 @@ impl Default for Telemetry {
         Self {
             otlp: None,
             prometheus: true,
+            max_series: MAX_SERIES,
         }
     }
 }
@@ -187,111 +255,10 @@ impl ApiSettings {
     }
 }
 
-/// Where notices can go: exactly one kind.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Channel {
-    /// PagerDuty, by its events API.
-    Pagerduty(Pagerduty),
-    /// Mail.
-    Email(Email),
-    /// An HTTP POST of the alert as JSON.
-    Webhook(Webhook),
-    /// A Slack channel, by an incoming webhook.
-    Slack(Slack),
-}
-
-/// PagerDuty, by its events API.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-pub struct Pagerduty {
-    /// Integration key of the service.
-    pub routing_key: SecretRef,
-}
-
-/// Mail.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-pub struct Email {
-    /// Server that takes the mail: `smtps://host` (TLS from the start) or `smtp://host` (STARTTLS).
-    #[serde(deserialize_with = "smtp_url")]
-    #[schemars(with = "Text<SmtpUrl>")]
-    pub smtp: Url,
-    /// User name at the server.
-    #[serde(default)]
-    pub username: Option<String>,
-    /// Password at the server.
-    #[serde(default)]
-    pub password: Option<SecretRef>,
-    /// Sender.
-    #[schemars(with = "Text<MailAddress>")]
-    pub from: String,
-    /// Receivers.
-    #[schemars(with = "Vec<Text<MailAddress>>", length(min = 1))]
-    pub to: Vec<String>,
-}
-
-/// An HTTP POST of the alert as JSON.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-pub struct Webhook {
-    /// Address that takes the POST.
-    #[serde(deserialize_with = "web_url")]
-    #[schemars(with = "Text<WebUrl>")]
-    pub url: Url,
-    /// Key of the signature that proves where a notice comes from.
-    #[serde(default)]
-    pub secret: Option<SecretRef>,
-    /// Further headers.
-    #[serde(default)]
-    #[schemars(extend("propertyNames" = {"format": "header-name"}))]
-    pub headers: BTreeMap<String, TextOrSecret>,
-}
-
-/// A Slack channel, by an incoming webhook.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-pub struct Slack {
-    /// Address of the incoming webhook; whoever knows it may post, so it is a secret.
-    pub url: SecretRef,
-}
-
-/// Who is told of what.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-pub struct Route {
-    /// Labels that an alert must carry, each with a value or a list of them: `provider`, `environment`, `probe`,
-    /// `location`, `stage`, `class`, `cause`, `severity`, `kind`, or a label of a probe. Everything when left out.
-    #[serde(default, rename = "match")]
-    pub matches: BTreeMap<String, OneOrMany>,
-    /// Channels by name.
-    #[schemars(length(min = 1), extend("uniqueItems" = true))]
-    pub to: Vec<String>,
-}
-
-/// A text, or a list of texts.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum OneOrMany {
-    /// One.
-    One(String),
-    /// Any of several.
-    Many(Vec<String>),
-}
-
-/// A text that is no secret, or a reference to one that is.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum TextOrSecret {
-    /// No secret.
-    Text(String),
-    /// Where the secret is kept.
-    Secret(SecretRef),
-}
-
 fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     text::<_, Size>(deserializer).map(|Size(bytes)| bytes)
 }
 
 fn web_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
     text::<_, WebUrl>(deserializer).map(|WebUrl(url)| url)
-}
-
-fn smtp_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
-    text::<_, SmtpUrl>(deserializer).map(|SmtpUrl(url)| url)
 }

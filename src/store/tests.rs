@@ -1,23 +1,26 @@
-use jiff::SignedDuration;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::*;
-use crate::run::{Exchange, PageEvidence, RUN_VERSION, Timings};
+use crate::run::{Exchange, PageEvidence, RUN_VERSION, StepRecord, Timings};
 use crate::taxonomy::{Class, Stage};
 
 const START: &str = "2026-06-01T00:00:00Z";
 
-fn probe(name: &str) -> ProbeId {
+pub(super) fn probe(name: &str) -> ProbeId {
     ProbeId::new("acme", name, None)
 }
 
-fn at(second: u64) -> Timestamp {
+pub(super) fn at(second: u64) -> Timestamp {
     START.parse::<Timestamp>().unwrap() + SignedDuration::from_secs(second.cast_signed())
 }
 
 /// The id of the run that begins at this second.
-fn id(second: u64) -> RunId {
+pub(super) fn id(second: u64) -> RunId {
     let mut bytes = record::first_key_at(at(second));
     bytes[6] = 0x70;
     bytes[8] = 0x80;
@@ -37,15 +40,17 @@ fn intent(name: &str, second: u64) -> Intent {
     }
 }
 
-fn run(name: &str, second: u64, outcome: Outcome) -> Run {
+pub(super) fn run(name: &str, second: u64, outcome: Outcome) -> Run {
     let run = intent(name, second).unknown(Class::RequestTimeout, "no answer".to_owned());
     let exchange = Exchange {
         stage: Stage::TokenExchange,
+        span_id: None,
         started_at: at(second),
         method: "POST".to_owned(),
         url: "https://acme.example/token".to_owned(),
         request_headers: vec![],
         request_body: "grant_type=authorization_code".to_owned(),
+        protocol: None,
         status: Some(200),
         response_headers: vec![],
         response_body: "{}".to_owned(),
@@ -68,11 +73,20 @@ fn run(name: &str, second: u64, outcome: Outcome) -> Run {
     }
 }
 
-fn open(folder: &TempDir) -> Opened {
+pub(super) fn open(folder: &TempDir) -> Opened {
     Store::open(folder.path()).unwrap()
 }
 
-fn all() -> Query {
+/// Limits that keep runs and evidence so many seconds.
+fn keep(runs: u64, evidence: u64) -> Limits {
+    Limits {
+        runs: Duration::from_secs(runs),
+        evidence: Duration::from_secs(evidence),
+        ..Limits::default()
+    }
+}
+
+pub(super) fn all() -> Query {
     Query {
         probe: None,
         outcome: None,
@@ -139,7 +153,7 @@ async fn lists_newest_first_by_probe_outcome_and_place() {
 }
 
 #[tokio::test]
-async fn keeps_evidence_apart_and_that_of_good_runs_without_bodies() {
+async fn keeps_evidence_apart() {
     let folder = TempDir::new().unwrap();
     let store = open(&folder).store;
     let mut failed = run("prod", 1, Outcome::Failed);
@@ -157,9 +171,6 @@ async fn keeps_evidence_apart_and_that_of_good_runs_without_bodies() {
         store.screenshot(id(1)).await.unwrap().as_deref(),
         Some(&b"png"[..])
     );
-    let evidence = store.evidence(id(2)).await.unwrap().unwrap();
-    assert_eq!(evidence.exchanges[0].response_body, "");
-    assert_eq!(evidence.exchanges[0].status, Some(200));
     assert_eq!(store.screenshot(id(2)).await.unwrap(), None);
 }
 
@@ -219,35 +230,32 @@ async fn many_runs_at_once_are_all_there_after_a_reopen() {
 }
 
 #[tokio::test]
-async fn purge_takes_away_what_is_older_and_nothing_else() {
+async fn what_is_older_than_it_is_kept_goes_and_nothing_else() {
+    const HOUR: u64 = 3600;
     let folder = TempDir::new().unwrap();
     let store = open(&folder).store;
-    for second in 1..=6 {
-        let mut run = run("prod", second, Outcome::Failed);
+    for hour in 1..=6 {
+        let mut run = run("prod", hour * HOUR, Outcome::Failed);
         run.evidence.as_mut().unwrap().page = Some(PageEvidence {
             screenshot: Some(vec![1]),
             ..PageEvidence::default()
         });
         store.append(&run).await.unwrap();
     }
-    let purged = store.purge(at(3), at(5)).await.unwrap();
-    assert_eq!(
-        purged,
-        Purged {
-            runs: 2,
-            evidence: 4
-        }
-    );
-    assert_eq!(ids(&store, all()).await, [6, 5, 4, 3].map(id));
-    assert_eq!(
-        store.newest(vec![probe("prod")], 9).await.unwrap()[0].len(),
-        4
-    );
-    for (second, there) in [(4, false), (5, true)] {
-        assert_eq!(store.evidence(id(second)).await.unwrap().is_some(), there);
-        assert_eq!(store.screenshot(id(second)).await.unwrap().is_some(), there);
+    let limits = keep(7 * HOUR, 5 * HOUR);
+    let tended = store.tend(limits, at(10 * HOUR)).await.unwrap();
+    assert_eq!(tended.runs, 2);
+    let hours = |hours: &[u64]| hours.iter().map(|hour| id(hour * HOUR)).collect::<Vec<_>>();
+    assert_eq!(ids(&store, all()).await, hours(&[6, 5, 4, 3]));
+    let newest = store.newest(vec![probe("prod")], 9).await.unwrap();
+    assert_eq!(newest[0].len(), 4);
+    for (hour, there) in [(4, false), (5, true)] {
+        let id = id(hour * HOUR);
+        assert_eq!(store.evidence(id).await.unwrap().is_some(), there);
+        assert_eq!(store.screenshot(id).await.unwrap().is_some(), there);
     }
-    assert_eq!(store.purge(at(3), at(5)).await.unwrap(), Purged::default());
+    let tended = store.tend(limits, at(10 * HOUR)).await.unwrap();
+    assert_eq!((tended.runs, tended.rollups), (0, 0));
 }
 
 #[tokio::test]
@@ -319,8 +327,158 @@ async fn a_store_of_a_newer_version_is_left_alone() {
     let folder = TempDir::new().unwrap();
     drop(open(&folder));
     let db = sled::open(folder.path().join("db")).unwrap();
-    db.insert("format", "2").unwrap();
+    db.insert("format", "3").unwrap();
     drop(db);
     let refused = Store::open(folder.path()).err().unwrap();
     assert!(matches!(refused, Error::Newer { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn rollups_say_what_the_runs_say_over_any_span() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder).store;
+    // Two days, with gaps and with minutes that hold several runs.
+    let seconds: Vec<u64> = (0..700_u64).map(|n| n * n * 7 / 20).collect();
+    for &second in &seconds {
+        let name = if second % 3 == 0 { "prod" } else { "staging" };
+        let outcome = [Outcome::Ok, Outcome::Failed, Outcome::Ok, Outcome::Unknown];
+        let mut run = run(name, second, outcome[second as usize % 4]);
+        run.steps.push(StepRecord {
+            stage: Stage::TokenExchange,
+            outcome: run.outcome,
+            duration_ms: second % 97,
+        });
+        store.append(&run).await.unwrap();
+    }
+    let runs = store.list(all()).await.unwrap();
+    let spans = [
+        (0, 200_000),
+        (59, 61),
+        (86_399, 90_000),
+        (4000, 4000),
+        (3601, 172_799),
+    ];
+    for (from, to) in spans {
+        let span = Span::new(at(from), at(to));
+        let mut expected = BTreeMap::<String, Rollup>::new();
+        for run in &runs {
+            if (span.from..span.to).contains(&run.started_at) {
+                let sum = expected.entry(run.probe.to_string()).or_default();
+                sum.merge(&Rollup::of(run));
+            }
+        }
+        let overview = store.overview(span).await.unwrap();
+        assert_eq!(overview, expected, "{span:?}");
+        for name in ["prod", "staging", "other"] {
+            let stats = store.stats(probe(name), span).await.unwrap();
+            let expected = expected.get(probe(name).as_str()).cloned();
+            assert_eq!(stats, expected.unwrap_or_default(), "{name} {span:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_is_written_again_counts_once() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder).store;
+    for _ in 0..2 {
+        store
+            .append(&run("prod", 1, Outcome::Failed))
+            .await
+            .unwrap();
+    }
+    let span = Span::new(at(0), at(60));
+    let stats = store.stats(probe("prod"), span).await.unwrap();
+    assert_eq!(stats.outcomes.total(), 1);
+}
+
+#[tokio::test]
+async fn rollups_outlive_their_runs_but_for_those_by_the_minute() {
+    const DAY: u64 = 86_400;
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder).store;
+    for second in [10, 4000, DAY + 10] {
+        let run = run("prod", second, Outcome::Failed);
+        store.append(&run).await.unwrap();
+    }
+    let counted = async |from, to| {
+        let stats = store.stats(probe("prod"), Span::new(at(from), at(to)));
+        stats.await.unwrap().outcomes.failed
+    };
+    // First from the database, then from packs.
+    for now in [DAY + 100, 5 * DAY] {
+        let limits = keep(now - DAY, DAY);
+        store.tend(limits, at(now)).await.unwrap();
+        assert_eq!(ids(&store, all()).await, [id(DAY + 10)]);
+        assert_eq!(counted(0, DAY).await, 2);
+        assert_eq!(counted(3600, 7200).await, 1);
+        assert_eq!(counted(3960, 4080).await, 0);
+        assert_eq!(counted(DAY, DAY + 60).await, 1);
+    }
+    let limits = Limits {
+        rollups: Duration::from_secs(4 * DAY),
+        ..keep(DAY, DAY)
+    };
+    store.tend(limits, at(5 * DAY)).await.unwrap();
+    assert_eq!(counted(0, DAY).await, 0);
+    assert_eq!(counted(DAY, 2 * DAY).await, 1);
+}
+
+/// Every record of a store as format 1 wrote it, a line each.
+const FORMAT_1: &str = include_str!("../../tests/store/v1.jsonl");
+
+/// A store as format 1 left it, in the middle of a run.
+fn store_of_format_1() -> TempDir {
+    #[derive(serde::Deserialize)]
+    struct Line {
+        tree: String,
+        key: String,
+        value: String,
+    }
+    let folder = TempDir::new().unwrap();
+    let db = sled::open(folder.path().join("db")).unwrap();
+    for line in FORMAT_1.lines() {
+        let line: Line = serde_json::from_str(line).unwrap();
+        let digits = line.key.as_bytes().chunks(2);
+        let key: Vec<u8> = digits
+            .map(|digits| u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap())
+            .collect();
+        let tree = db.open_tree(line.tree).unwrap();
+        tree.insert(key, line.value.as_bytes()).unwrap();
+    }
+    folder
+}
+
+#[tokio::test]
+async fn a_store_of_format_1_is_taken_over_whole() {
+    let folder = store_of_format_1();
+    for starts in 0..2 {
+        let opened = open(&folder);
+        assert_eq!(opened.quarantined, None);
+        assert_eq!(opened.cut_off.len(), usize::from(starts == 0));
+        let store = opened.store;
+        let runs = store.list(all()).await.unwrap();
+        assert_eq!(runs.len(), 13);
+        let failed = runs
+            .iter()
+            .find(|run| run.outcome == Outcome::Failed)
+            .unwrap();
+        let verdict = failed.verdict.as_ref().unwrap();
+        assert_eq!(verdict.class, Class::InvalidClient);
+        assert_eq!(verdict.raw.as_ref().unwrap().status, Some(401));
+        assert!(store.evidence(failed.id).await.unwrap().is_some());
+        let mut expected = BTreeMap::<String, Rollup>::new();
+        for run in &runs {
+            let sum = expected.entry(run.probe.to_string()).or_default();
+            sum.merge(&Rollup::of(run));
+        }
+        let span = Span::new(at(0), at(10_000));
+        assert_eq!(store.overview(span).await.unwrap(), expected);
+        assert_eq!(expected.len(), 2);
+        // The second time from packs.
+        store
+            .tend(keep(864_000, 864_000), at(200_000))
+            .await
+            .unwrap();
+    }
 }

@@ -48,6 +48,32 @@ async fn a_run_has_the_shape_it_has_everywhere() {
     assert_eq!(run.evidence.unwrap().clock_offset_ms, Some(-1500));
     let evidence = daemon.json(&format!("/api/v1/runs/{id}/evidence")).await;
     assert_eq!(evidence, json["evidence"]);
+    let har = daemon
+        .json(&format!("/api/v1/runs/{id}/evidence.har"))
+        .await;
+    assert_eq!(har["log"]["_run"]["id"], id);
+    for (kind, words) in [
+        (
+            "md",
+            "# acme/prod: failed at token_exchange, invalid_client",
+        ),
+        ("curl", "# failed at token_exchange: invalid_client"),
+    ] {
+        let path = format!("/api/v1/runs/{id}/evidence.{kind}");
+        let (status, text) = daemon.get(&path).await;
+        assert_eq!(status, 200, "{text}");
+        assert!(text.contains(words), "{text}");
+    }
+    let (_, page) = daemon.get(&format!("/runs/{id}")).await;
+    for words in [
+        "evidence.har",
+        "evidence.md",
+        "evidence.curl",
+        "code/of_a_test",
+    ] {
+        assert!(page.contains(words), "{words} is missing in {page}");
+    }
+    assert!(page.contains(&id.replace('-', "")), "the trace of the run");
     daemon.stop().await;
 }
 
@@ -99,6 +125,17 @@ async fn bad_requests_get_a_problem_that_names_what_is_wrong() {
         ("/api/v1/runs/42", 400, "UUID"),
         (&format!("/api/v1/runs/{unknown}"), 404, unknown),
         (&format!("/api/v1/runs/{unknown}/evidence"), 404, unknown),
+        (
+            &format!("/api/v1/runs/{unknown}/evidence.har"),
+            404,
+            unknown,
+        ),
+        (&format!("/api/v1/runs/{unknown}/evidence.md"), 404, unknown),
+        (
+            &format!("/api/v1/runs/{unknown}/evidence.curl"),
+            404,
+            unknown,
+        ),
         (
             &format!("/api/v1/runs/{unknown}/evidence/screenshot.png"),
             404,
@@ -320,5 +357,48 @@ async fn runbooks_are_pages_and_markdown() {
         );
         assert!(!body.contains("<script"), "{path}");
     }
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn figures_over_a_span_count_the_runs_and_give_percentiles() {
+    let folder = TempDir::new().unwrap();
+    let daemon = with_runs(&folder, None).await;
+    let stats = daemon
+        .json("/api/v1/probes/acme/prod/stats?last=2d&quantiles=0.5,0.99")
+        .await;
+    assert_eq!(
+        (&stats["probe"], &stats["runs"]),
+        (&"acme/prod".into(), &2.into())
+    );
+    assert_eq!(stats["outcomes"]["ok"], 2);
+    assert_eq!(stats["outcomes"]["failed"], 0);
+    assert_eq!(stats["failure_ratio"], 0.0);
+    assert_eq!(stats["duration"]["quantiles_ms"]["0.99"], 34.0);
+    assert_eq!(stats["stages"]["token_exchange"]["mean_ms"], 12.0);
+    let (from, to) = (
+        stats["from"].as_str().unwrap(),
+        stats["to"].as_str().unwrap(),
+    );
+    let all = daemon
+        .json(&format!("/api/v1/stats?from={from}&to={to}"))
+        .await;
+    assert_eq!(all["probes"]["acme/prod"]["runs"], 2);
+    let earlier = format!("/api/v1/probes/acme/prod/stats?to={from}");
+    assert_eq!(daemon.json(&earlier).await["runs"], 0);
+    let wrong = [
+        "last=0h",
+        "last=soon",
+        "last=1h&from=2026-01-01T00:00:00Z",
+        "from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z",
+        "quantiles=1.5",
+        "quantiles=",
+        "quantile=0.5",
+    ];
+    for query in wrong {
+        let (status, body) = daemon.get(&format!("/api/v1/stats?{query}")).await;
+        assert_eq!(status, 400, "{query}: {body}");
+    }
+    assert_eq!(daemon.get("/api/v1/probes/acme/none/stats").await.0, 404);
     daemon.stop().await;
 }

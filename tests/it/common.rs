@@ -11,6 +11,7 @@ use authcanary::clock;
 use authcanary::daemon::{self, Runner, Settings};
 use authcanary::probe::*;
 use authcanary::run::{Evidence, RUN_VERSION, Run, StepRecord, Verdict};
+use authcanary::store::Limits;
 use authcanary::taxonomy::{Class, Outcome, Stage};
 use serde_json::Value as Json;
 use tokio::net::TcpListener;
@@ -47,12 +48,15 @@ pub(crate) fn probe(environment: &str) -> Probe {
         authorize_params: BTreeMap::new(),
         token_params: BTreeMap::new(),
         headers: BTreeMap::new(),
+        traceparent: false,
         login: Login::Auto,
         steps: vec![],
         guards: vec![],
         errors: Vec::new(),
         budget: Budget::default(),
+        expires: Expires::default(),
         alerts: Alerts::default(),
+        maintenance: vec![],
         source: PathBuf::from("probes/acme.yaml"),
     }
 }
@@ -89,6 +93,7 @@ pub(crate) fn quick(class: Option<Class>) -> Runner {
                 cause: class.cause(),
                 action: class.action(),
                 detail: "what <was> seen".to_owned(),
+                rule: Some("code/of_a_test".to_owned()),
                 raw: None,
             }),
             steps: vec![step(Stage::Discovery), step(Stage::TokenExchange)],
@@ -114,12 +119,14 @@ pub(crate) fn settings(store: &Path, probes: Vec<Probe>) -> Settings {
     Settings {
         location: "here".to_owned(),
         store: store.to_owned(),
-        keep_runs: Duration::from_secs(86_400),
-        keep_evidence: Duration::from_secs(86_400),
+        limits: Limits::default(),
         probes,
         access: Access::default(),
         grace: Duration::from_secs(30),
         telemetry: None,
+        notify: None,
+        settle: jiff::SignedDuration::ZERO,
+        changes: Box::pin(futures::stream::empty()),
     }
 }
 

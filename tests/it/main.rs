@@ -1,12 +1,22 @@
 //! Tests without a browser, in one binary.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod alerts;
 mod api;
 mod architecture;
+mod audit;
 mod classify;
 mod common;
 mod config;
+mod control;
+mod crash;
 mod daemon;
+mod dashboards;
+mod doctor;
+mod full;
 mod loopback;
 mod replay;
+mod notify;
+mod reload;
+mod systemd;
 mod telemetry;

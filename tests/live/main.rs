@@ -1,13 +1,21 @@
 //! Tests with a real browser, in one binary.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod alertmanager;
+mod audit;
 mod browser;
 mod canary;
 mod certified;
+mod control;
+mod dashboards;
+mod dashboards;
+mod doctor;
+mod evidence;
 mod faults;
 mod firefox;
 mod isolation;
 mod journeys;
+mod mail;
 mod service;
 mod signin;
 mod support;
