@@ -15,6 +15,7 @@ mod dashboards;
 mod doctor;
 mod full;
 mod loopback;
+mod replay;
 mod notify;
 mod reload;
 mod systemd;
