@@ -16,6 +16,7 @@ use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use tokio::sync::watch;
 
 pub use access::{Access, Right, Token};
 
@@ -38,12 +39,13 @@ pub struct State {
     pub store: Store,
     pub telemetry: Arc<Telemetry>,
     pub board: Arc<Board>,
-    pub access: Arc<Access>,
+    /// Who may do what, as the newest configuration says.
+    pub access: watch::Receiver<Arc<Access>>,
 }
 
 impl FromRef<State> for Arc<Access> {
     fn from_ref(state: &State) -> Self {
-        Arc::clone(&state.access)
+        Arc::clone(&state.access.borrow())
     }
 }
 

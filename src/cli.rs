@@ -4,6 +4,7 @@ mod check;
 mod classify;
 mod demo;
 mod explain;
+mod reload;
 mod report;
 mod serve;
 

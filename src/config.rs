@@ -18,6 +18,7 @@ mod scalar;
 mod schema;
 mod script;
 mod sections;
+mod watch;
 mod words;
 mod yaml;
 
@@ -29,3 +30,4 @@ pub use sections::{
     Channel, Email, Keep, OneOrMany, Otlp, OtlpProtocol, Pagerduty, Route, Slack, Store, Telemetry,
     TextOrSecret, Webhook,
 };
+pub use watch::Stamp;

@@ -3,17 +3,21 @@
 //! A probe never runs twice at a time, and every start that came due ends in one record: the run's, or one that says
 //! why there was none.
 
+mod plan;
 mod timer;
 mod work;
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use futures::StreamExt;
 use futures::future::BoxFuture;
+use futures::stream::BoxStream;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -30,6 +34,7 @@ use crate::schedule;
 use crate::store::{Opened, Store};
 use crate::telemetry::Telemetry;
 
+pub use plan::{Change, Plan};
 use timer::{Due, Timer};
 use work::{Bench, Wish};
 
@@ -62,6 +67,8 @@ pub struct Settings {
     pub grace: Duration,
     /// The daemon's figures; `None` makes a fresh set.
     pub telemetry: Option<Arc<Telemetry>>,
+    /// What becomes of the configuration while the daemon runs; may end, and then nothing changes any more.
+    pub changes: BoxStream<'static, Change>,
 }
 
 /// Serves on `listener` and runs the probes until `stop` resolves; then finishes or closes what runs.
@@ -96,12 +103,15 @@ pub async fn serve(
     let (timer, starts) = Timer::start(settings.probes.len())
         .await
         .context("cannot start the scheduler")?;
+    let (access, access_now) = watch::channel(Arc::new(settings.access.bound_to(listen.ip())));
     let mut daemon = Daemon {
+        listen: listen.ip(),
+        access,
         board: Arc::clone(&board),
         bench,
         timer,
         runs: JoinSet::new(),
-        probes: HashMap::new(),
+        runs_of: HashMap::new(),
         others: JoinSet::new(),
     };
     daemon.others.spawn(keep_tidy(
@@ -111,12 +121,11 @@ pub async fn serve(
         settings.keep_evidence,
     ));
 
-    let access = settings.access.bound_to(listen.ip());
     let router = api::router(api::State {
         store: store.clone(),
         telemetry,
         board,
-        access: Arc::new(access),
+        access: access_now,
     });
     let mut farewell = cut_receiver;
     let server = axum::serve(listener, router).with_graceful_shutdown(async move {
@@ -126,7 +135,7 @@ pub async fn serve(
     tracing::info!(listen = %listen, probes = settings.probes.len(), "serving on http://{listen}/");
 
     daemon.arm_all(settings.probes).await;
-    daemon.work(starts, wishes, stop).await;
+    daemon.work(starts, wishes, settings.changes, stop).await;
     daemon.finish(&cut, settings.grace).await;
     if timeout(FAREWELL, &mut server).await.is_err() {
         server.abort();
@@ -204,13 +213,16 @@ fn before(now: Timestamp, keep: Duration) -> Timestamp {
 
 /// The loop that everything goes through; it alone writes on the board.
 struct Daemon {
+    /// The address served on: it decides who is let in without a token.
+    listen: IpAddr,
+    access: watch::Sender<Arc<Access>>,
     board: Arc<Board>,
     bench: Arc<Bench>,
     timer: Timer,
     /// Runs under way, and records of starts that became none.
     runs: JoinSet<()>,
-    /// Whose run a task is.
-    probes: HashMap<task::Id, ProbeId>,
+    /// Which run a task is, and of which probe.
+    runs_of: HashMap<task::Id, (ProbeId, RunId)>,
     others: JoinSet<()>,
 }
 
@@ -219,6 +231,7 @@ impl Daemon {
         &mut self,
         mut starts: mpsc::UnboundedReceiver<Arc<Due>>,
         mut wishes: mpsc::Receiver<RunNow>,
+        mut changes: BoxStream<'static, Change>,
         stop: impl Future<Output = ()>,
     ) {
         let mut stop = std::pin::pin!(stop);
@@ -231,6 +244,7 @@ impl Daemon {
                 Some(due) = starts.recv() => self.start(&due).await,
                 Some(ended) = self.runs.join_next_with_id() => self.ended(ended),
                 Some(wish) = wishes.recv() => self.wish(wish),
+                Some(change) = changes.next() => self.change(change).await,
                 _ = beat.tick() => clocks = self.look_up(clocks).await,
             }
         }
@@ -246,22 +260,6 @@ impl Daemon {
         cut.send_replace(true);
         if !in_time {
             while self.runs.join_next().await.is_some() {}
-        }
-    }
-
-    /// Puts the probes on the board and sets their first starts.
-    async fn arm_all(&self, probes: Vec<Probe>) {
-        let now = clock::now();
-        for probe in probes {
-            let id = probe.id.clone();
-            let next = schedule::next_start(&id, &probe.cadence, now);
-            let slot = Slot {
-                probe: Arc::new(probe),
-                next,
-                running: None,
-            };
-            self.board.write().insert(id.clone(), slot);
-            self.set(id, next).await;
         }
     }
 
@@ -309,7 +307,7 @@ impl Daemon {
         let task = self
             .runs
             .spawn(async move { bench.run(probe, id, scheduled_at, wish).await });
-        self.probes.insert(task.id(), name);
+        self.runs_of.insert(task.id(), (name, id));
     }
 
     fn missed(&mut self, probe: &Arc<Probe>, due: Timestamp, now: Timestamp) {
@@ -337,7 +335,7 @@ impl Daemon {
                 error.id()
             }
         };
-        let Some(probe) = self.probes.remove(&id) else {
+        let Some((probe, _)) = self.runs_of.remove(&id) else {
             return;
         };
         if let Some(slot) = self.board.write().get_mut(&probe) {

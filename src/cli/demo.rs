@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::Context;
+use futures::StreamExt;
+use futures::stream;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -62,7 +64,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
             () = enough.notified() => (),
         }
     };
-    serve::serve(daemon, listener, seen, stop).await?;
+    serve::serve(daemon, listener, seen, stream::pending().boxed(), stop).await?;
     provider.stop().await;
     Ok(Exit::Ok)
 }

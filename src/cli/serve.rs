@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use futures::FutureExt;
+use futures::stream::BoxStream;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Exit;
+use super::{Exit, reload};
 use crate::config::Daemon;
-use crate::daemon::{self, Runner};
+use crate::daemon::{self, Change, Runner};
 use crate::evidence::Folder;
 use crate::journey::Tools;
 use crate::pipeline;
@@ -25,7 +26,8 @@ pub(crate) async fn run(config: Daemon) -> anyhow::Result<Exit> {
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
-    serve(config, listener, |_| (), stop_signal()?).await?;
+    let changes = reload::changes(&config)?;
+    serve(config, listener, |_| (), changes, stop_signal()?).await?;
     Ok(Exit::Ok)
 }
 
@@ -34,6 +36,7 @@ pub(crate) async fn serve(
     config: Daemon,
     listener: TcpListener,
     seen: impl Fn(&Run) + Send + Sync + 'static,
+    changes: BoxStream<'static, Change>,
     stop: impl Future<Output = ()> + Send,
 ) -> anyhow::Result<()> {
     let tools = Tools::new(&config.http, config.browser.clone(), Arc::new(|_, _| ()))?;
@@ -44,6 +47,7 @@ pub(crate) async fn serve(
         keep_evidence: config.store.keep.evidence,
         grace: GRACE,
         telemetry: Some(Arc::clone(&telemetry)),
+        changes,
         location: config.location.clone(),
         probes: config.probes,
         store: config.store.path.clone(),

@@ -80,18 +80,13 @@ impl Loading {
 
     /// The probe files of one pattern, in the order of their names.
     fn probe_files(&mut self, daemon: &Path, document: &Document, place: &str, pattern: &str) {
-        let folder = daemon.parent().unwrap_or(Path::new(""));
-        let folder = glob::Pattern::escape(&folder.to_string_lossy());
-        let whole = Path::new(&folder).join(pattern);
-        let found = match glob::glob(&whole.to_string_lossy()) {
-            Ok(paths) => paths.filter_map(Result::ok).collect::<Vec<_>>(),
+        let found = match found_by(daemon, pattern) {
+            Ok(found) => found,
             Err(error) => {
                 let message = format!("not a pattern of files: {}", error.msg);
                 return self.report(daemon, document).value(place, message, "");
             }
         };
-        // `*.yaml` beside the daemon file finds that as well, and two patterns may find the same file.
-        let found: Vec<PathBuf> = found.into_iter().filter(|path| path != daemon).collect();
         if found.is_empty() {
             let help = "paths are relative to the folder of this file";
             return self
@@ -184,8 +179,20 @@ impl Loading {
     }
 }
 
+/// The files that a pattern in the daemon file finds, in the order of their names. `*.yaml` beside the daemon file would
+/// find that as well: it is left out.
+pub(super) fn found_by(daemon: &Path, pattern: &str) -> Result<Vec<PathBuf>, glob::PatternError> {
+    let folder = daemon.parent().unwrap_or(Path::new(""));
+    let folder = glob::Pattern::escape(&folder.to_string_lossy());
+    let paths = glob::glob(&Path::new(&folder).join(pattern).to_string_lossy())?;
+    Ok(paths
+        .filter_map(Result::ok)
+        .filter(|path| path != daemon)
+        .collect())
+}
+
 /// One byte more than allowed is enough to know.
-fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
+pub(super) fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let most = MAX_FILE_BYTES as u64 + 1;
     File::open(path)?.take(most).read_to_end(&mut bytes)?;

@@ -120,6 +120,7 @@ pub(crate) fn settings(store: &Path, probes: Vec<Probe>) -> Settings {
         access: Access::default(),
         grace: Duration::from_secs(30),
         telemetry: None,
+        changes: Box::pin(futures::stream::empty()),
     }
 }
 
