@@ -14,9 +14,12 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::{self, Daemon, Fault, FileKind};
+use crate::telemetry::LogLayer;
 
 /// How a command ended, as its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -212,7 +215,6 @@ fn not_yet(daemon: &Daemon) -> Vec<String> {
     };
     note(!daemon.channels.is_empty(), "channels");
     note(!daemon.routes.is_empty(), "routes");
-    note(daemon.telemetry.otlp.is_some(), "telemetry.otlp");
     let guarded = daemon
         .probes
         .iter()
@@ -276,18 +278,21 @@ fn say(text: &str) -> anyhow::Result<()> {
 
 /// The daemon tells its story; the other commands speak by their results, and log only what is odd.
 fn start_log(filter: Option<&str>, format: LogFormat, command: &Command) -> anyhow::Result<()> {
-    let usual = if matches!(command, Command::Serve) {
-        "authcanary=info,warn"
-    } else {
-        "error"
+    let usual = match command {
+        // What exporters say of their failures is said in the daemon's own words.
+        Command::Serve => "authcanary=info,warn,opentelemetry=off",
+        _ => "error,opentelemetry=off",
     };
     let filter = EnvFilter::try_new(filter.unwrap_or(usual)).context("--log is no filter")?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => log.json().init(),
-    }
+    let to_stderr = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let to_stderr = match format {
+        LogFormat::Text => to_stderr.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => to_stderr.json().boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(to_stderr)
+        .with(LogLayer)
+        .init();
     Ok(())
 }

@@ -27,7 +27,6 @@ pub use fault::{Fault, Faults};
 pub use read::{default_file, load};
 pub use schema::{FileKind, schema};
 pub use sections::{
-    Channel, Email, Keep, OneOrMany, Otlp, OtlpProtocol, Pagerduty, Route, Slack, Store, Telemetry,
-    TextOrSecret, Webhook,
+    Channel, Email, Keep, OneOrMany, Pagerduty, Route, Slack, Store, TextOrSecret, Webhook,
 };
 pub use watch::Stamp;

@@ -32,7 +32,7 @@ use crate::probe::{Probe, ProbeId};
 use crate::run::{Run, RunId};
 use crate::schedule;
 use crate::store::{Opened, Store};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{self, Telemetry};
 
 pub use plan::{Change, Plan};
 use timer::{Due, Timer};
@@ -304,9 +304,9 @@ impl Daemon {
         }
         let (bench, probe) = (Arc::clone(&self.bench), Arc::clone(probe));
         let name = probe.id.clone();
-        let task = self
-            .runs
-            .spawn(async move { bench.run(probe, id, scheduled_at, wish).await });
+        let task = self.runs.spawn(telemetry::within(id, async move {
+            bench.run(probe, id, scheduled_at, wish).await;
+        }));
         self.runs_of.insert(task.id(), (name, id));
     }
 
@@ -319,8 +319,10 @@ impl Daemon {
 
     fn skip(&mut self, probe: &Arc<Probe>, due: Timestamp, why: String) {
         let (bench, probe) = (Arc::clone(&self.bench), Arc::clone(probe));
-        self.runs
-            .spawn(async move { bench.skip(&probe, new_run_id(), due, why).await });
+        let id = new_run_id();
+        self.runs.spawn(telemetry::within(id, async move {
+            bench.skip(&probe, id, due, why).await;
+        }));
     }
 
     /// A probe may run again. A task that panicked has left its intent, which the next start closes.

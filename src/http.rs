@@ -34,6 +34,7 @@ pub use date::clock_offset_ms;
 pub use message::{Body, Method, Reply, Request};
 use proxy::Route;
 use timing::{Connections, Resolver, Watch};
+pub(crate) use tls::trusting;
 
 /// Limit of TCP connect and TLS together, so that one dead address leaves time for the next within a step.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);

@@ -1,12 +1,16 @@
 //! What one run leaves behind: steps, evidence, why it stopped, and the verdict. Everything here is redacted already:
 //! it is built from what `redact` lets through, and may be stored and shown.
 
+mod trace;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+pub use trace::{NoId, Part, SpanId, TraceId};
 
 use crate::probe::ProbeId;
 use crate::taxonomy::{Action, Cause, Class, Outcome, Stage};
@@ -153,6 +157,8 @@ pub struct Evidence {
     pub exchanges: Vec<Exchange>,
     /// What the browser's top page requested, in order.
     pub hops: Vec<Hop>,
+    /// When the browser's part began.
+    pub browser_started_at: Option<Timestamp>,
     /// The page at which the browser's part stopped.
     pub page: Option<PageEvidence>,
     /// Clock of the provider minus ours, from the `Date` header.

@@ -43,6 +43,16 @@ pub enum SecretRef {
     Command(#[schemars(length(min = 1))] Vec<String>),
 }
 
+/// A text that is no secret, or a reference to one that is.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum TextOrSecret {
+    /// No secret.
+    Text(String),
+    /// Where the secret is kept.
+    Secret(SecretRef),
+}
+
 impl fmt::Display for SecretRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -3,6 +3,10 @@
 //! only, so that no provider can make series.
 
 mod instruments;
+mod logs;
+pub mod otlp;
+mod resource;
+mod traces;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -19,6 +23,8 @@ use crate::run::Run;
 use crate::taxonomy::Outcome;
 
 use instruments::Instruments;
+pub use logs::{LogLayer, within};
+use otlp::{Exporters, Queues};
 
 /// Series that one instrument may have; the SDK's own limit of 2,000 would be reached by 500 probes.
 const SERIES: usize = 100_000;
@@ -37,7 +43,11 @@ pub struct Telemetry {
     instruments: Instruments,
     registry: Registry,
     /// Holds the instruments' pipeline.
-    _provider: SdkMeterProvider,
+    provider: SdkMeterProvider,
+    /// The way to a collector.
+    queues: Queues,
+    /// Address of the daemon's pages, for links to runs.
+    pages: Option<String>,
     location: Arc<str>,
     /// Probes of the running configuration; series of others are not shown.
     known: RwLock<BTreeSet<String>>,
@@ -46,6 +56,17 @@ pub struct Telemetry {
 impl Telemetry {
     /// Sets up the instruments of a daemon at `location`.
     pub fn new(location: &str) -> Result<Self, Error> {
+        Self::exporting(location, Exporters::default(), None)
+    }
+
+    /// The same, sending by `exporters` as well. `pages` is the address of the daemon's pages, for links to runs.
+    pub fn exporting(
+        location: &str,
+        mut exporters: Exporters,
+        pages: Option<String>,
+    ) -> Result<Self, Error> {
+        let resource = resource::resource(location);
+        let (reader, losses) = exporters.take_reader();
         let registry = Registry::new();
         let exporter = opentelemetry_prometheus::exporter()
             .with_registry(registry.clone())
@@ -54,25 +75,36 @@ impl Telemetry {
             .without_target_info()
             .scope_info_enabled(false)
             .build()?;
-        let provider = SdkMeterProvider::builder()
+        let mut provider = SdkMeterProvider::builder()
+            .with_resource(resource.clone())
             .with_reader(exporter)
             .with_view(|_: &Instrument| {
                 Stream::builder()
                     .with_cardinality_limit(SERIES)
                     .build()
                     .ok()
-            })
-            .build();
+            });
+        if let Some(reader) = reader {
+            provider = provider.with_reader(reader);
+        }
+        let provider = provider.build();
         let instruments = Instruments::new(&provider.meter("authcanary"));
         instruments
             .build_info
             .record(1, &[KeyValue::new("version", env!("CARGO_PKG_VERSION"))]);
         instruments.browser_sessions.record(0, &[]);
         instruments.store_quarantined.record(0, &[]);
+        losses.count_in(&instruments.otlp_lost);
+        let queues = exporters.start(&resource);
+        if let Some(logs) = &queues.logs {
+            logs::send_by(logs);
+        }
         Ok(Self {
             instruments,
             registry,
-            _provider: provider,
+            provider,
+            queues,
+            pages,
             location: location.into(),
             known: RwLock::default(),
         })
@@ -93,8 +125,25 @@ impl Telemetry {
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
     }
 
+    /// Sends a finished run as a trace, where that is asked for. Never waits.
+    pub fn send_trace(&self, run: &Run) {
+        if self.queues.wants(traces::trace_id(run.id)) {
+            self.queues.send(traces::spans(run, self.pages.as_deref()));
+        }
+    }
+
+    /// Sends what still waits, as far as that is possible within `limit`; then nothing is sent any more. Blocks.
+    pub fn shutdown(&self, limit: Duration) {
+        std::thread::scope(|scope| {
+            scope.spawn(|| self.queues.shutdown(limit));
+            // A collector that takes nothing has been told of already.
+            scope.spawn(|| self.provider.shutdown_with_timeout(limit));
+        });
+    }
+
     /// Counts a finished run.
     pub fn observe(&self, run: &Run) {
+        self.send_trace(run);
         let labels = self.labels(&run.provider, &run.environment, run.probe.as_str());
         let to = &self.instruments;
         let outcome = [("outcome", run.outcome.as_str())];

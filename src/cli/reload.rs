@@ -94,6 +94,9 @@ fn fixed(config: &Daemon) -> Vec<(&'static str, String)> {
         ("store", format!("{:?}", config.store)),
         ("browser", format!("{:?}", config.browser)),
         ("http", format!("{:?}", config.http)),
-        ("telemetry", format!("{:?}", config.telemetry)),
+        (
+            "telemetry",
+            format!("{:?} {}", config.otlp, config.prometheus),
+        ),
     ]
 }

@@ -13,6 +13,7 @@ use crate::browser;
 use crate::http;
 use crate::probe::Probe;
 use crate::secret::SecretRef;
+use crate::telemetry::otlp;
 
 use super::layers::Layers;
 use super::report::Report;
@@ -32,7 +33,10 @@ pub struct Daemon {
     pub store: Store,
     pub browser: browser::Settings,
     pub http: http::Settings,
-    pub telemetry: Telemetry,
+    /// Whether `/metrics` is served.
+    pub prometheus: bool,
+    /// A collector for traces, figures and logs.
+    pub otlp: Option<otlp::Settings>,
     /// Who may use the API.
     pub access: Access,
     pub channels: BTreeMap<String, Channel>,
@@ -208,10 +212,6 @@ impl DaemonFile {
             true => default_store,
             false => folder.join(store.path),
         };
-        let mut telemetry = self.telemetry;
-        for otlp in telemetry.otlp.iter_mut() {
-            anchor_headers(&mut otlp.headers, folder);
-        }
         Daemon {
             location: self.location.0,
             listen: self.listen,
@@ -219,7 +219,8 @@ impl DaemonFile {
             store,
             browser: self.browser,
             http: self.http.ready(folder),
-            telemetry,
+            prometheus: self.telemetry.prometheus,
+            otlp: self.telemetry.otlp.map(|otlp| otlp.ready(folder)),
             access: self.api.access(),
             channels: anchored(self.channels, folder),
             routes: self.routes.into_iter().flatten().collect(),
@@ -263,7 +264,7 @@ fn anchored(mut channels: BTreeMap<String, Channel>, folder: &Path) -> BTreeMap<
     channels
 }
 
-fn anchor_headers(headers: &mut BTreeMap<String, TextOrSecret>, folder: &Path) {
+pub(super) fn anchor_headers(headers: &mut BTreeMap<String, TextOrSecret>, folder: &Path) {
     for value in headers.values_mut() {
         if let TextOrSecret::Secret(secret) = value {
             anchor(secret, folder);

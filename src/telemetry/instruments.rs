@@ -61,6 +61,8 @@ instruments! {
         "Whether the store could not be read at the start and an empty one took its place.";
     config_last_reload_successful: Gauge<u64> = u64_gauge "authcanary_config_last_reload_successful", "1",
         "Whether the last configuration was taken over.";
+    otlp_lost: Counter<u64> = u64_counter "authcanary_otlp_lost_total", "1",
+        "Spans, log records and rounds of figures that did not reach the collector.";
     build_info: Gauge<u64> = u64_gauge "authcanary_build_info", "1",
         "Version of this program; the value is always 1.";
 }

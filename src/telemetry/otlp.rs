@@ -115,7 +115,9 @@ pub fn plan(file: Option<&Settings>) -> Result<Plans, OtlpError> {
     })
 }
 
-/// The ways out that are set up, before the first figure. Figures need theirs early, when their pipeline is made.
+/// The ways out that are set up, before the first figure: figures need theirs when their pipeline is made. By default
+/// there are none.
+#[derive(Default)]
 pub struct Exporters {
     spans: Option<Outlet<SpanExporter>>,
     metrics: Option<Outlet<MetricExporter>>,
@@ -166,7 +168,9 @@ impl Exporters {
     }
 
     /// The reader that sends the figures, for the pipeline they come from.
-    pub(super) fn take_reader(&mut self) -> (Option<PeriodicReader<Guard<MetricExporter>>>, Losses) {
+    pub(super) fn take_reader(
+        &mut self,
+    ) -> (Option<PeriodicReader<Guard<MetricExporter>>>, Losses) {
         let states = [
             self.spans.as_ref().map(|outlet| outlet.guard.state()),
             self.metrics.as_ref().map(|outlet| outlet.guard.state()),

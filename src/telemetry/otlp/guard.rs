@@ -180,7 +180,10 @@ impl State {
     }
 
     fn trouble(&self) -> std::sync::MutexGuard<'_, Option<String>> {
-        self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -209,10 +212,7 @@ impl<E> Guard<E> {
 impl<E: SpanExporter> SpanExporter for Guard<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let count = batch.len();
-        let result = self
-            .state
-            .attempt(count, self.exporter.export(batch))
-            .await;
+        let result = self.state.attempt(count, self.exporter.export(batch)).await;
         self.state.leave_queue(count);
         result
     }
@@ -229,10 +229,7 @@ impl<E: SpanExporter> SpanExporter for Guard<E> {
 impl<E: LogExporter> LogExporter for Guard<E> {
     async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
         let count = batch.iter().count();
-        let result = self
-            .state
-            .attempt(count, self.exporter.export(batch))
-            .await;
+        let result = self.state.attempt(count, self.exporter.export(batch)).await;
         self.state.leave_queue(count);
         result
     }

@@ -382,6 +382,3 @@ fn header(entry: &str) -> Option<Header> {
         value: Value::Known(Secret::new(value)),
     })
 }
-
-#[cfg(test)]
-mod tests;
