@@ -16,18 +16,19 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU16;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper_util::client::legacy::connect::HttpInfo;
-use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, USER_AGENT};
+use reqwest::header::{HeaderName, HeaderValue, LOCATION};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use crate::redact::Redactor;
-use crate::run::{Exchange, Finding};
+use crate::run::{Exchange, Finding, TraceId};
 use crate::taxonomy::Class;
 use capture::Capture;
 pub use date::clock_offset_ms;
@@ -114,7 +115,7 @@ struct Shared {
     tls: rustls::ClientConfig,
     resolver: Resolver,
     route: Route,
-    user_agent: HeaderValue,
+    user_agent: String,
     max_body_bytes: usize,
 }
 
@@ -127,12 +128,12 @@ impl fmt::Debug for Http {
 impl Http {
     /// Reads the trusted certificates and the proxy settings of the environment, once.
     pub fn new(settings: &Settings) -> Result<Self, HttpError> {
-        let user_agent = HeaderValue::from_str(&settings.user_agent);
+        HeaderValue::from_str(&settings.user_agent).map_err(|_| HttpError::UserAgent)?;
         let http = Self(Arc::new(Shared {
             tls: tls::client_config(settings.ca_file.as_deref())?,
             resolver: Resolver::new(settings.hosts.clone()),
             route: Route::new(settings)?,
-            user_agent: user_agent.map_err(|_| HttpError::UserAgent)?,
+            user_agent: settings.user_agent.clone(),
             max_body_bytes: settings.max_body_bytes,
         }));
         http.client()?;
@@ -149,6 +150,8 @@ impl Http {
             redactor,
             connections: Connections::default(),
             exchanges: Mutex::default(),
+            trace: None,
+            begun: AtomicU16::new(0),
         }
     }
 
@@ -182,6 +185,17 @@ pub struct Session {
     redactor: Arc<Redactor>,
     connections: Connections,
     exchanges: Mutex<Vec<Exchange>>,
+    trace: Option<Trace>,
+    /// Exchanges that have begun.
+    begun: AtomicU16,
+}
+
+/// The trace that the requests of a session belong to.
+#[derive(Debug, Clone, Copy)]
+pub struct Trace {
+    pub id: TraceId,
+    /// Whether the other side is told, by `traceparent`.
+    pub is_sent: bool,
 }
 
 impl fmt::Debug for Session {
@@ -191,6 +205,13 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
+    /// With each request a span of `trace`.
+    #[must_use]
+    pub fn traced(mut self, trace: Trace) -> Self {
+        self.trace = Some(trace);
+        self
+    }
+
     /// Sends one request and reads the whole answer before `deadline`. Any status is an answer; a finding says why
     /// none came. Either way, also when the caller gives up, an [`Exchange`] is kept.
     pub async fn send(
@@ -266,6 +287,15 @@ impl Session {
             .clone()
     }
 
+    /// The exchange that ended last.
+    pub fn last(&self) -> Option<Exchange> {
+        self.exchanges
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .last()
+            .cloned()
+    }
+
     async fn exchange(&self, capture: &mut Capture<'_>) -> Result<(), Trouble> {
         let request = self.build(&capture.request)?;
         let mut response = self
@@ -282,6 +312,7 @@ impl Session {
             local,
             remote,
             response.status().as_u16(),
+            format!("{:?}", response.version()),
             response.headers(),
         );
         let limit = self.http.0.max_body_bytes;
@@ -309,11 +340,6 @@ impl Session {
         };
         let mut built = reqwest::Request::new(method, request.url.clone());
         let headers = built.headers_mut();
-        headers.insert(USER_AGENT, self.http.0.user_agent.clone());
-        if let Body::Form(_) = request.body {
-            let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-            headers.insert(CONTENT_TYPE, form);
-        }
         for (name, value) in &request.headers {
             let invalid = || Trouble::Header(name.clone());
             let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid())?;

@@ -15,6 +15,7 @@ mod userinfo;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use crate::browser::Tab;
@@ -25,7 +26,7 @@ use crate::oauth::metadata::{Endpoint, Metadata};
 use crate::oauth::{self, Kept};
 use crate::probe::{Flow, Probe, Step};
 use crate::redact::Redactor;
-use crate::run::{Exchange, Fault, Finding, StepRecord, Stop, Walk, Warning};
+use crate::run::{Exchange, Fault, Finding, RunId, StepRecord, Stop, Walk, Warning};
 use crate::secret::{Secret, SecretRef};
 use crate::taxonomy::{Class, Outcome, Stage};
 use crate::vault;
@@ -35,10 +36,10 @@ pub use tools::{Tools, Watcher};
 /// Time that a step gets to notice its own limit before the run is cut off.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Runs `probe` once, within its own time limit.
-pub async fn run(probe: &Probe, tools: &Tools) -> Walk {
+/// Runs `probe` once, as the run `id`, within its own time limit.
+pub async fn run(probe: &Probe, id: RunId, tools: &Tools) -> Walk {
     let deadline = Instant::now() + probe.timeout;
-    let mut journey = Journey::new(probe, tools, deadline);
+    let mut journey = Journey::new(probe, id, tools, deadline);
     let stop = match timeout_at(deadline + GRACE, journey.walk()).await {
         Ok(result) => result.err(),
         Err(_) => Some(journey.overdue()),
@@ -68,15 +69,19 @@ struct Known {
 }
 
 impl<'a> Journey<'a> {
-    fn new(probe: &'a Probe, tools: &'a Tools, deadline: Instant) -> Self {
+    fn new(probe: &'a Probe, id: RunId, tools: &'a Tools, deadline: Instant) -> Self {
         let redactor = Arc::new(Redactor::default());
+        let trace = http::Trace {
+            id: id.trace_id(),
+            is_sent: probe.traceparent,
+        };
         Self {
             probe,
             tools,
             deadline,
             stage: Stage::Config,
             since: Instant::now(),
-            session: tools.http.session(Arc::clone(&redactor)),
+            session: tools.http.session(Arc::clone(&redactor)).traced(trace),
             redactor,
             tab: None,
             walk: Walk::default(),
@@ -207,6 +212,11 @@ impl<'a> Journey<'a> {
             .insert(fact.to_owned(), value.into());
     }
 
+    /// Keeps a fact around the answer to come, by a name that `classify` knows. Never a secret: some rules quote facts.
+    fn know(&mut self, fact: &str, value: impl Into<Value>) {
+        self.walk.context.insert(fact.to_owned(), value.into());
+    }
+
     /// Sends a request of the step under way.
     async fn send(&mut self, request: Request) -> Result<Answer, Stop> {
         let request = self.with_own_headers(request);
@@ -241,11 +251,7 @@ impl<'a> Journey<'a> {
 
     fn answer(&self, reply: Result<Reply, Finding>) -> Result<Answer, Stop> {
         let reply = reply.map_err(|finding| self.stop(Fault::Transport(finding)))?;
-        let kept = self
-            .session
-            .exchanges()
-            .pop()
-            .expect("what was answered was captured");
+        let kept = self.session.last().expect("what was answered was captured");
         Ok(Answer { reply, kept })
     }
 

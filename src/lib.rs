@@ -14,6 +14,8 @@ pub mod runbook;
 
 pub mod redact;
 
+pub mod correlation;
+
 pub mod oauth;
 
 pub mod expression;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::clock;
+use crate::correlation;
 use crate::journey::{self, Tools};
 use crate::probe::Probe;
 use crate::run::{Fault, Finding, RUN_VERSION, Run, RunId, Stop, Walk};
@@ -27,10 +28,17 @@ pub async fn execute(
     tools: &Tools,
 ) -> Run {
     let started_at = clock::now();
-    let walk = AssertUnwindSafe(journey::run(probe, tools))
+    let walk = AssertUnwindSafe(journey::run(probe, id, tools))
         .catch_unwind()
         .await;
-    let walk = walk.unwrap_or_else(|_| broken());
+    let mut walk = walk.unwrap_or_else(|_| broken());
+    if let Some(offset_ms) = walk.evidence.clock_offset_ms {
+        walk.context
+            .insert("clock_offset_ms".to_owned(), offset_ms.into());
+    }
+    walk.evidence.correlation = correlation::of(&walk.evidence, walk.stop.as_ref());
+    walk.context
+        .insert("now".to_owned(), clock::now().to_string().into());
     let verdict = walk.stop.as_ref().map(|stop| {
         verdict::judge(
             stop,
@@ -38,7 +46,7 @@ pub async fn execute(
                 provider: &probe.provider,
                 errors: &probe.errors,
                 page: walk.evidence.page.as_ref(),
-                ..verdict::Known::default()
+                context: Some(&walk.context),
             },
         )
     });

@@ -69,6 +69,8 @@ pub struct Probe {
     pub token_params: BTreeMap<String, String>,
     /// Extra headers of every request that this probe sends by itself (the browser's requests are the browser's).
     pub headers: BTreeMap<String, String>,
+    /// Whether those requests carry `traceparent` (W3C Trace Context), so that the provider can find them.
+    pub traceparent: bool,
     pub login: Login,
     /// What follows the code exchange, in this order.
     pub steps: Vec<Step>,

@@ -8,6 +8,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 pub use trace::{NoId, Part, SpanId, TraceId};
@@ -52,7 +53,7 @@ pub struct Run {
     pub evidence: Option<Evidence>,
 }
 
-/// The five fields of a verdict.
+/// The five fields of a verdict, and the rule that found them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     pub stage: Stage,
@@ -61,6 +62,10 @@ pub struct Verdict {
     pub action: Action,
     /// What was seen, in one line for a person.
     pub detail: String,
+    /// The rule that decided: `microsoft-entra/AADSTS7000222`, `code/invalid_grant`, `status/503`. Absent where nothing was
+    /// judged, and in records from before there was this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
     /// The answer itself, secrets redacted; absent where no answer came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw: Option<Raw>,
@@ -106,6 +111,8 @@ pub struct Walk {
     /// Absent when every step passed.
     pub stop: Option<Stop>,
     pub evidence: Evidence,
+    /// What the probe knows around its last answer, by the names that `classify` takes as `context`. Never a secret.
+    pub context: Map<String, Value>,
 }
 
 /// Where and why a journey stopped. A target's failure is data, not an `Err`.
@@ -165,21 +172,42 @@ pub struct Evidence {
     pub clock_offset_ms: Option<i64>,
     /// What the run learned: rotation, granted scope, lifetimes, algorithm.
     pub facts: BTreeMap<String, String>,
+    /// By which names the provider, or what stands in front of it, can find these requests.
+    pub correlation: Vec<CorrelationId>,
     /// Browser and driver, as they name themselves.
     pub browser: Option<BrowserVersion>,
     /// Where screenshot and evidence were written, where they were.
     pub saved: Option<String>,
 }
 
+/// A name that the other side gave to a request, or a time that it noted for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CorrelationId {
+    /// The step at which it was seen.
+    pub stage: Stage,
+    /// Place of the answer among `exchanges`; absent for what a page or a callback showed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<usize>,
+    /// As the other side calls it: `x-ms-request-id`, `Trace ID`.
+    pub name: String,
+    pub value: String,
+}
+
 /// One HTTP request and what came of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Exchange {
     pub stage: Stage,
+    /// Its span in the trace of the run; it goes to the provider as `traceparent` only where the probe file says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub span_id: Option<SpanId>,
     pub started_at: Timestamp,
     pub method: String,
     pub url: String,
     pub request_headers: Vec<(String, String)>,
     pub request_body: String,
+    /// `HTTP/1.1`, `HTTP/2.0`; absent when no answer came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
     /// Absent when no answer came.
     pub status: Option<u16>,
     pub response_headers: Vec<(String, String)>,
@@ -253,4 +281,21 @@ pub struct PageEvidence {
 pub struct BrowserVersion {
     pub browser: String,
     pub driver: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_from_before_a_field_came_are_still_read() {
+        let verdict = r#"{"stage":"token_exchange","class":"invalid_grant","cause":"grant","action":"reauthorize","detail":"x"}"#;
+        let verdict: Verdict = serde_json::from_str(verdict).unwrap();
+        assert_eq!(verdict.rule, None);
+        let exchange = r#"{"stage":"userinfo","started_at":"2026-01-01T00:00:00Z","method":"GET","url":"https://a/","request_headers":[],"request_body":"","status":200,"response_headers":[],"response_body":"","response_size_bytes":0,"timings":{"dns_us":null,"connect_us":null,"tls_us":null,"first_byte_us":1,"total_us":2},"peer":null,"error":null}"#;
+        let evidence = format!(r#"{{"exchanges":[{exchange}],"hops":[]}}"#);
+        let evidence: Evidence = serde_json::from_str(&evidence).unwrap();
+        assert_eq!(evidence.exchanges[0].span_id, None);
+        assert_eq!(evidence.correlation, []);
+    }
 }

@@ -40,10 +40,8 @@ pub struct Known<'a> {
     pub errors: &'a [ErrorRule],
     /// The page at which the browser's part stopped.
     pub page: Option<&'a PageEvidence>,
-    /// `grant_type` of the token request that was tried last.
-    pub grant_type: Option<&'a str>,
-    /// `prompt` of the authorization request.
-    pub prompt: Option<&'a str>,
+    /// Facts around the answer, by the names that [`Context`] reads.
+    pub context: Option<&'a Map<String, Value>>,
 }
 
 /// Judges a stop. Every stop has a verdict.
@@ -70,6 +68,7 @@ pub fn judge(stop: &Stop, known: &Known<'_>) -> Verdict {
         cause: found.cause(),
         action: found.action(),
         detail,
+        rule: Some(found.rule),
         raw,
     }
 }
@@ -202,11 +201,7 @@ fn of_page(stage: Stage, finding: &Finding, known: &Known<'_>) -> Found {
 
 impl Known<'_> {
     fn context(&self) -> Context {
-        let facts = [("grant_type", self.grant_type), ("prompt", self.prompt)];
-        let facts = facts
-            .into_iter()
-            .filter_map(|(name, value)| Some((name.to_owned(), Value::from(value?))));
-        Context(facts.collect::<Map<String, Value>>())
+        Context(self.context.cloned().unwrap_or_default())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::probe::{ClientAuth, Flow};
+use crate::taxonomy::Family;
 
 use super::daemon::names_a_secret;
 use super::layers::Layers;
@@ -168,12 +169,13 @@ const OWN_TOKEN_PARAMS: [&str; 8] = [
     "redirect_uri",
     "refresh_token",
 ];
-const OWN_HEADERS: [&str; 7] = [
+const OWN_HEADERS: [&str; 8] = [
     "connection",
     "content-length",
     "content-type",
     "host",
     "te",
+    "traceparent",
     "transfer-encoding",
     "upgrade",
 ];
@@ -202,6 +204,22 @@ pub(super) fn check_extras(settings: &Settings, layers: &Layers, report: &mut Re
                 let help = "client and account secrets are references under `client` and `account`";
                 report.value(&place, message, help);
             }
+        }
+    }
+}
+
+/// A fault of ours is never the meaning of an answer: such a rule would hide a broken provider.
+pub(super) fn check_errors(settings: &Settings, layers: &Layers, report: &mut Report<'_>) {
+    let rules = settings.errors.iter().flatten().enumerate();
+    for (index, rule) in rules.filter_map(|(index, rule)| Some((index, rule.as_ref()?))) {
+        if rule.class.family() == Family::Monitor {
+            let place = format!("{}/{index}/class", layers.place("errors"));
+            let message = format!(
+                "`{}` is a fault of the monitor itself, which no answer of a provider can mean",
+                rule.class
+            );
+            let help = "name what is wrong at the provider or the client, such as `server_error`";
+            report.value(&place, message, help);
         }
     }
 }

@@ -17,7 +17,9 @@ use crate::secret::SecretRef;
 use crate::taxonomy::{Action, Cause, Class};
 
 use super::address::Issuer;
-use super::checks::{check_account, check_client, check_extras, check_server, check_steps};
+use super::checks::{
+    check_account, check_client, check_errors, check_extras, check_server, check_steps,
+};
 use super::daemon::anchor;
 use super::explain::Misfit;
 use super::layers::Layers;
@@ -106,6 +108,9 @@ pub(super) struct Settings {
         extend("propertyNames" = {"format": "header-name"})
     )]
     pub(super) headers: Option<BTreeMap<String, String>>,
+    /// Whether those requests carry `traceparent` (W3C Trace Context) with the trace of the run, so that the provider can find
+    /// them in its logs and traces. `false` by default: then the provider is told nothing.
+    pub(super) traceparent: Option<bool>,
     /// The way through the login pages: `auto`, which finds user name, password, code and consent by itself, or a
     /// script. `auto` by default.
     pub(super) login: Option<LoginSettings>,
@@ -152,7 +157,7 @@ pub(super) struct ErrorSettings {
     /// `status == 429 && body.error == "plan_limit"`.
     when: Text<Expectation>,
     /// Class of the verdict, such as `entitlement_missing`.
-    class: Class,
+    pub(super) class: Class,
     /// Whose problem it is; that of the class when left out.
     #[serde(default)]
     cause: Option<Cause>,
@@ -252,6 +257,7 @@ fn probe(id: ProbeId, layers: &Layers, source: &Path, report: &mut Report<'_>) -
     check_client(&settings, flow, layers, report);
     check_account(&settings, has_browser, layers, report);
     check_extras(&settings, layers, report);
+    check_errors(&settings, layers, report);
     check_steps(&settings, flow, timeout, layers, report);
     let login = match has_browser {
         true => login(
@@ -300,6 +306,7 @@ fn probe(id: ProbeId, layers: &Layers, source: &Path, report: &mut Report<'_>) -
         authorize_params: settings.authorize_params.unwrap_or_default(),
         token_params: settings.token_params.unwrap_or_default(),
         headers: settings.headers.unwrap_or_default(),
+        traceparent: settings.traceparent.unwrap_or_default(),
         login,
         steps,
         guards: settings.guards.unwrap_or_default(),

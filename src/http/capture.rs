@@ -1,6 +1,7 @@
 //! One exchange while it goes on. It is written down when it is dropped, so also when its caller gave up on it.
 
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use bytes::{Bytes, BytesMut};
@@ -10,18 +11,23 @@ use tokio::time::Instant;
 
 use super::message::header_list;
 use super::timing::{self, Marks};
-use super::{Reply, Request, Session};
+use super::{Body, Reply, Request, Session};
 use crate::clock;
-use crate::run::{Exchange, Finding, Peer};
+use crate::run::{Exchange, Finding, Part, Peer, SpanId};
 use crate::taxonomy::Class;
+
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// What is known of the exchange so far.
 pub(super) struct Capture<'s> {
     session: &'s Session,
+    /// With every header that is chosen here, so that what is kept is what is sent.
     pub(super) request: Request,
+    span: Option<SpanId>,
     pub(super) marks: Arc<Marks>,
     started: Instant,
     started_at: Timestamp,
+    protocol: Option<String>,
     pub(super) status: Option<u16>,
     headers: Vec<(String, String)>,
     pub(super) body: BytesMut,
@@ -36,12 +42,15 @@ pub(super) struct Capture<'s> {
 
 impl<'s> Capture<'s> {
     pub(super) fn start(session: &'s Session, request: Request) -> Self {
+        let (request, span) = session.prepared(request);
         Self {
             session,
             request,
+            span,
             marks: Arc::default(),
             started: Instant::now(),
             started_at: clock::now(),
+            protocol: None,
             status: None,
             headers: Vec::new(),
             body: BytesMut::new(),
@@ -59,10 +68,12 @@ impl<'s> Capture<'s> {
         local: Option<SocketAddr>,
         remote: Option<SocketAddr>,
         status: u16,
+        protocol: String,
         headers: &HeaderMap,
     ) {
         self.first_byte = Some((Instant::now(), clock::now()));
         self.status = Some(status);
+        self.protocol = Some(protocol);
         self.headers = header_list(headers);
         let (is_new, peer) = self.session.connections.peer(local, remote, &self.marks);
         self.is_new_connection = is_new;
@@ -98,7 +109,6 @@ impl<'s> Capture<'s> {
         };
         let content_type = self.headers.iter().find(|(name, _)| name == "content-type");
         let content_type = content_type.map(|(_, value)| value.as_str());
-        let form = Some("application/x-www-form-urlencoded");
         let mut timings = match self.is_new_connection {
             true => self.marks.timings(),
             false => Default::default(),
@@ -108,11 +118,13 @@ impl<'s> Capture<'s> {
         timings.total_us = timing::micros(self.started.elapsed());
         Exchange {
             stage: self.request.stage,
+            span_id: self.span,
             started_at: self.started_at,
             method: self.request.method.as_str().to_owned(),
             url: redactor.url(self.request.url.as_str()),
             request_headers: hide(&self.request.headers),
-            request_body: redactor.body(form, self.request.text().as_bytes()),
+            request_body: redactor.body(Some(FORM), self.request.text().as_bytes()),
+            protocol: self.protocol.take(),
             status: self.status,
             response_headers: hide(&self.headers),
             response_body: match self.is_complete {
@@ -124,6 +136,30 @@ impl<'s> Capture<'s> {
             peer: self.peer.take().or_else(|| self.marks.peer()),
             error: self.error.take().map(|error| redactor.text(&error)),
         }
+    }
+}
+
+impl Session {
+    /// With the headers that every request has, unless it has its own, and with its span.
+    fn prepared(&self, mut request: Request) -> (Request, Option<SpanId>) {
+        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        let span = self
+            .trace
+            .map(|trace| trace.id.span(Part::Exchange(number)));
+        let mut add = |name: &str, value: String| {
+            let own = |(other, _): &(String, String)| other.eq_ignore_ascii_case(name);
+            if !request.headers.iter().any(own) {
+                request.headers.push((name.to_owned(), value));
+            }
+        };
+        add("user-agent", self.http.0.user_agent.clone());
+        if let Body::Form(_) = request.body {
+            add("content-type", FORM.to_owned());
+        }
+        if let (Some(trace), Some(span)) = (self.trace.filter(|trace| trace.is_sent), span) {
+            add("traceparent", trace.id.parent(span));
+        }
+        (request, span)
     }
 }
 

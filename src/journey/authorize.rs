@@ -1,6 +1,7 @@
 //! The browser's part: authorization request, pages, and the callback that is caught before it leaves the browser.
 
 use aws_lc_rs::rand;
+use tokio::time::Instant;
 use url::Url;
 
 use super::manners::Account;
@@ -24,6 +25,8 @@ pub(super) struct Authorized {
     pub(super) redirect_uri: String,
     pub(super) verifier: Verifier,
     pub(super) nonce: Nonce,
+    /// When the callback was there; a code is as old as this at least.
+    pub(super) arrived: Instant,
 }
 
 /// The account with its secrets at hand.
@@ -58,7 +61,10 @@ impl Journey<'_> {
             response_mode: self.probe.response_mode,
             extra: &self.probe.authorize_params,
         };
-        let parameters = self.browse(&request.url(), &redirect_uri, &user).await?;
+        let url = request.url();
+        self.know_request(known, &url);
+        let parameters = self.browse(&url, &redirect_uri, &user).await?;
+        let arrived = Instant::now();
 
         self.enter(Stage::Callback);
         let kept = self.redactor.body(
@@ -78,7 +84,31 @@ impl Journey<'_> {
             redirect_uri: redirect_uri.as_str().to_owned(),
             verifier,
             nonce,
+            arrived,
         })
+    }
+
+    /// What was asked for, and what must come back. The issuer goes through redaction as the answer does, so that both
+    /// still compare.
+    fn know_request(&mut self, known: &Known, url: &Url) {
+        let asked = [
+            ("prompt", "prompt"),
+            ("response_mode", "response_mode"),
+            ("scope", "requested_scope"),
+        ];
+        for (parameter, fact) in asked {
+            if let Some((_, value)) = url.query_pairs().find(|(name, _)| name == parameter) {
+                self.know(fact, value.into_owned());
+            }
+        }
+        if let Some(issuer) = &known.metadata.issuer {
+            self.know("expected_issuer", self.redactor.url(issuer));
+        }
+        self.know("expected_audience", known.credentials.id());
+        self.know(
+            "authorization_response_iss_parameter_supported",
+            known.metadata.iss_in_callback,
+        );
     }
 }
 
@@ -158,6 +188,7 @@ impl Journey<'_> {
         let tab = self.tools.browsers.acquire(self.deadline).await;
         let mut tab = tab.map_err(|finding| self.stop(Fault::Monitor(finding)))?;
         self.walk.evidence.browser = Some(tab.version());
+        self.walk.evidence.browser_started_at = Some(clock::now());
         let deadline = self.step_deadline();
         let opened = tab
             .open(url, redirect_uri, self.probe.response_mode, deadline)

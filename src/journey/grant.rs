@@ -1,6 +1,7 @@
 //! From a code, or from the client's own credentials, to tokens that hold up.
 
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use super::authorize::Authorized;
 use super::{Answer, Journey, Known};
@@ -20,6 +21,8 @@ use crate::taxonomy::{Class, Stage};
 /// What was granted, as it stands now.
 pub(super) struct Grant {
     pub(super) tokens: Tokens,
+    /// When they came; a refresh that brings new ones starts anew.
+    pub(super) came: Instant,
     /// Who signed in; absent without OpenID Connect.
     pub(super) identity: Option<Identity>,
 }
@@ -54,6 +57,17 @@ impl Grant {
     }
 }
 
+/// The tokens that have to come, by their names.
+fn expected(due: Due) -> Vec<&'static str> {
+    let named = [
+        ("access_token", true),
+        ("id_token", due.id_token),
+        ("refresh_token", due.refresh_token),
+    ];
+    let due = named.into_iter().filter(|(_, due)| *due);
+    due.map(|(name, _)| name).collect()
+}
+
 impl Journey<'_> {
     /// The whole way from the authorization request to tokens that hold up.
     pub(super) async fn sign_in(&mut self, known: &Known) -> Result<Grant, Stop> {
@@ -64,11 +78,16 @@ impl Journey<'_> {
         };
         let authorized = self.authorize(known).await?;
         let (tokens, nonce) = self.exchange(known, authorized).await?;
+        let came = Instant::now();
         let identity = match keys {
             Some(keys) => Some(self.identify(known, &tokens, nonce, keys).await?),
             None => None,
         };
-        Ok(Grant { tokens, identity })
+        Ok(Grant {
+            tokens,
+            came,
+            identity,
+        })
     }
 
     fn is_openid(&self) -> bool {
@@ -87,14 +106,18 @@ impl Journey<'_> {
             redirect_uri,
             verifier,
             nonce,
+            arrived,
         } = authorized;
+        self.know("grant_type", "authorization_code");
+        self.know("code_age_s", arrived.elapsed().as_secs_f64());
         let (form, _spent) = code.exchange(&redirect_uri, &verifier);
         let form = form.with_all(&self.probe.token_params);
-        let answer = self.post(known, Endpoint::Token, form).await?;
         let due = Due {
             id_token: self.is_openid(),
             refresh_token: self.expects_refresh(),
         };
+        self.know("expected_tokens", expected(due));
+        let answer = self.post(known, Endpoint::Token, form).await?;
         let tokens = self.tokens(&answer, due)?;
         self.note_scope(&tokens);
         self.pass();
@@ -104,6 +127,8 @@ impl Journey<'_> {
     /// A grant to the client itself (RFC 6749 section 4.4).
     pub(super) async fn client_credentials(&mut self, known: &Known) -> Result<Grant, Stop> {
         self.enter(Stage::TokenExchange);
+        self.know("grant_type", "client_credentials");
+        self.know("requested_scope", self.probe.scopes.join(" "));
         let form = Form::client_credentials(&self.probe.scopes).with_all(&self.probe.token_params);
         let answer = self.post(known, Endpoint::Token, form).await?;
         let tokens = self.tokens(&answer, Due::default())?;
@@ -111,6 +136,7 @@ impl Journey<'_> {
         self.pass();
         Ok(Grant {
             tokens,
+            came: Instant::now(),
             identity: None,
         })
     }

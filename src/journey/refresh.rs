@@ -1,5 +1,7 @@
 //! The refresh token grant. A token that rotated replaces the old one at once; without a new one the old one stays.
 
+use tokio::time::Instant;
+
 use super::grant::{Grant, Identity};
 use super::{Journey, Known};
 use crate::oauth::form::Form;
@@ -21,6 +23,10 @@ impl Journey<'_> {
         let Some(old) = grant.tokens.refresh.take() else {
             return Err(self.refuse(Class::TokenMissing, "there is no refresh token to use"));
         };
+        let age = grant.came.elapsed();
+        self.know("grant_type", "refresh_token");
+        self.know("refresh_token_age_days", age.as_secs_f64() / 86_400.0);
+        self.know("expected_tokens", vec!["access_token"]);
         let form = Form::refresh(&old).with_all(&self.probe.token_params);
         let answer = self.post(known, Endpoint::Token, form).await?;
         let mut tokens = self.tokens(&answer, Due::default())?;
@@ -49,6 +55,7 @@ impl Journey<'_> {
             tokens.id_token = grant.tokens.id_token.take();
         }
         grant.tokens = tokens;
+        grant.came = Instant::now();
         self.pass();
         Ok(())
     }

@@ -42,7 +42,11 @@ impl Journey<'_> {
     }
 
     /// A request with the access token (RFC 6750 section 2.1).
-    pub(super) fn bearer(&self, request: Request, grant: &Grant) -> Request {
+    pub(super) fn bearer(&mut self, request: Request, grant: &Grant) -> Request {
+        self.know("access_token_age_s", grant.came.elapsed().as_secs_f64());
+        if let Some(lifetime) = grant.tokens.expires_in {
+            self.know("access_token_expires_in_s", lifetime.as_secs());
+        }
         request.header(
             "authorization",
             format!("Bearer {}", grant.tokens.access.expose()),

@@ -71,6 +71,7 @@ impl Intent {
                 cause: class.cause(),
                 action: class.action(),
                 detail,
+                rule: None,
                 raw: None,
             }),
             steps: Vec::new(),
@@ -98,6 +99,7 @@ const DETAIL_CHARS: usize = 300;
 fn in_short(verdict: &Verdict) -> Verdict {
     Verdict {
         detail: verdict.detail.chars().take(DETAIL_CHARS).collect(),
+        rule: verdict.rule.clone(),
         raw: None,
         ..*verdict
     }

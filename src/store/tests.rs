@@ -41,11 +41,13 @@ fn run(name: &str, second: u64, outcome: Outcome) -> Run {
     let run = intent(name, second).unknown(Class::RequestTimeout, "no answer".to_owned());
     let exchange = Exchange {
         stage: Stage::TokenExchange,
+        span_id: None,
         started_at: at(second),
         method: "POST".to_owned(),
         url: "https://acme.example/token".to_owned(),
         request_headers: vec![],
         request_body: "grant_type=authorization_code".to_owned(),
+        protocol: None,
         status: Some(200),
         response_headers: vec![],
         response_body: "{}".to_owned(),

@@ -179,6 +179,11 @@ fn by_known_facts(seen: &Seen<'_>, call: Call, own: Option<&Provider>) -> Option
     if over && code.eq_ignore_ascii_case("invalid_client") {
         return Some(Found::plain(Class::ClientSecretExpired, "known"));
     }
+    // No longer than ten minutes is what a code may live (RFC 6749 section 4.1.2).
+    let is_old = context.number("code_age_s").is_some_and(|age| age >= 600.0);
+    if call == Call::Code && is_old && code.eq_ignore_ascii_case("invalid_grant") {
+        return Some(Found::plain(Class::CodeExpired, "known"));
+    }
     let (age, limit) = (
         context.number("refresh_token_age_days"),
         own.and_then(|own| own.refresh_token_days),

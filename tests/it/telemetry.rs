@@ -161,11 +161,13 @@ async fn the_first_certificate_to_end_is_shown() {
     let mut run = run(&quick(None), &probe).await;
     let exchange = |not_after: &str| Exchange {
         stage: Stage::Userinfo,
+        span_id: None,
         started_at: clock::now(),
         method: "GET".to_owned(),
         url: "https://acme.example/userinfo".to_owned(),
         request_headers: vec![],
         request_body: String::new(),
+        protocol: None,
         status: Some(200),
         response_headers: vec![],
         response_body: String::new(),

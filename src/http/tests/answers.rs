@@ -345,3 +345,32 @@ async fn credentials_do_not_follow_to_another_origin() {
     );
     assert!(away.contains("accept: c/d"), "{away}");
 }
+
+#[tokio::test]
+async fn a_request_names_its_span_where_it_is_told_to() {
+    let server = Server::start(|mut stream| async move {
+        let sent = request(&mut stream).await.unwrap();
+        let head = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
+        stream
+            .write_all(format!("{head}{sent}").as_bytes())
+            .await
+            .unwrap();
+    })
+    .await;
+    let id = crate::run::RunId(uuid::Uuid::now_v7()).trace_id();
+    for is_sent in [true, false] {
+        let session = session(&Settings::default()).traced(Trace { id, is_sent });
+        for number in 0..2 {
+            let sent = session.send(get(&server.url("/")), Instant::now() + PATIENT);
+            let seen = String::from_utf8(sent.await.unwrap().body.to_vec()).unwrap();
+            let span = id.span(crate::run::Part::Exchange(number));
+            let parent = ("traceparent".to_owned(), id.parent(span));
+            let line = format!("traceparent: {}", parent.1);
+            assert_eq!(seen.contains(&line), is_sent, "{seen}");
+            let kept = session.last().unwrap();
+            assert_eq!(kept.span_id, Some(span));
+            assert_eq!(kept.request_headers.contains(&parent), is_sent);
+            assert_eq!(kept.protocol.as_deref(), Some("HTTP/1.1"));
+        }
+    }
+}
