@@ -8,8 +8,9 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream;
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::task::spawn_blocking;
 
-use super::{Exit, Format, report, say};
+use super::{Exit, Format, report, say, serve};
 use crate::config::Daemon;
 use crate::evidence::Folder;
 use crate::journey::{Tools, Watcher};
@@ -17,6 +18,7 @@ use crate::pipeline;
 use crate::probe::Probe;
 use crate::run::Run;
 use crate::taxonomy::Outcome;
+use crate::telemetry::{self, Telemetry};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -37,13 +39,18 @@ pub(crate) async fn run(daemon: Daemon, args: Args) -> anyhow::Result<Exit> {
     let bar = progress_bar();
     let tools = Tools::new(&daemon.http, daemon.browser.clone(), watcher(bar.clone()))?;
     let folder = Folder::for_commands(&daemon.store.path);
+    // Its figures would pass for those of the daemon, and say nothing after one run.
+    let exporters = serve::exporters(&daemon).await?.without_metrics();
+    let telemetry = Telemetry::exporting(&daemon.location, exporters, None)?;
     let pace = daemon.browser.max_sessions.max(1);
     let runs: Vec<Vec<Run>> = stream::iter(&probes)
         .map(|probe| repeat(probe, args.repeat, &daemon.location, &tools, &folder))
         .buffered(pace)
+        .inspect(|runs| runs.iter().for_each(|run| telemetry.send_trace(run)))
         .collect()
         .await;
     tools.shutdown().await;
+    let _ = spawn_blocking(move || telemetry.shutdown(serve::FLUSH)).await;
     bar.finish_and_clear();
     let runs: Vec<Run> = runs.into_iter().flatten().collect();
     print(&runs, args.format)?;
@@ -59,7 +66,9 @@ async fn repeat(
 ) -> Vec<Run> {
     let mut runs = Vec::new();
     for _ in 0..times {
-        let mut run = pipeline::execute(probe, pipeline::new_run_id(), location, None, tools).await;
+        let id = pipeline::new_run_id();
+        let walk = pipeline::execute(probe, id, location, None, tools);
+        let mut run = telemetry::within(id, walk).await;
         if let Err(error) = tokio::task::block_in_place(|| folder.save(&mut run)) {
             tracing::warn!(error = %error, "the evidence of run {} could not be saved", run.id);
         }

@@ -8,6 +8,7 @@ use futures::FutureExt;
 use futures::stream::BoxStream;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::spawn_blocking;
 
 use super::{Exit, reload};
 use crate::config::Daemon;
@@ -17,9 +18,13 @@ use crate::journey::Tools;
 use crate::pipeline;
 use crate::run::Run;
 use crate::telemetry::Telemetry;
+use crate::telemetry::otlp::{self, Exporters};
 
 /// How long runs under way may take to end once the daemon is asked to stop.
 const GRACE: Duration = Duration::from_secs(20);
+
+/// How long the last telemetry may take to reach its collector.
+pub(crate) const FLUSH: Duration = Duration::from_secs(5);
 
 /// Serves until SIGTERM or SIGINT, then finishes or closes what runs.
 pub(crate) async fn run(config: Daemon) -> anyhow::Result<Exit> {
@@ -40,7 +45,10 @@ pub(crate) async fn serve(
     stop: impl Future<Output = ()> + Send,
 ) -> anyhow::Result<()> {
     let tools = Tools::new(&config.http, config.browser.clone(), Arc::new(|_, _| ()))?;
-    let telemetry = Arc::new(Telemetry::new(&config.location)?);
+    let exporters = exporters(&config).await?;
+    let pages = format!("http://{}", listener.local_addr()?);
+    let telemetry = Telemetry::exporting(&config.location, exporters, Some(pages))?;
+    let telemetry = Arc::new(telemetry);
     let settings = daemon::Settings {
         access: config.access.clone(),
         keep_runs: config.store.keep.runs,
@@ -59,7 +67,18 @@ pub(crate) async fn serve(
         () = count_browsers(&tools, &telemetry) => Ok(()),
     };
     tools.shutdown().await;
+    // The last of it; a collector that takes nothing holds nothing up.
+    let _ = spawn_blocking(move || telemetry.shutdown(FLUSH)).await;
     served
+}
+
+/// The ways to the collector of the file or of the environment.
+pub(crate) async fn exporters(config: &Daemon) -> anyhow::Result<Exporters> {
+    let plans = otlp::plan(config.otlp.as_ref())?;
+    for notice in &plans.notices {
+        tracing::warn!(notice, "a variable of OpenTelemetry means nothing");
+    }
+    Ok(Exporters::new(&plans).await?)
 }
 
 /// Keeps the figure of browsers in use; never ends by itself.

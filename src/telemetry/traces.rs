@@ -118,6 +118,10 @@ impl View<'_> {
         let method = attributes::method(&exchange.method);
         let part = Part::Exchange(number(index));
         let mut span = self.span(part, Some(parent), method, took);
+        if let Some(sent) = exchange.span_id {
+            // The very span that the provider may have been told.
+            span.span_context = self.context(SpanId::from_bytes(sent.to_bytes()));
+        }
         span.span_kind = SpanKind::Client;
         span.attributes.extend(attributes::of_exchange(exchange));
         if let Some(error) = &exchange.error {
@@ -222,13 +226,7 @@ impl View<'_> {
     ) -> SpanData {
         let run = self.run.id;
         SpanData {
-            span_context: SpanContext::new(
-                trace_id(run),
-                span_id(run, part),
-                TraceFlags::SAMPLED,
-                false,
-                TraceState::NONE,
-            ),
+            span_context: self.context(span_id(run, part)),
             parent_span_id: parent.map_or(SpanId::INVALID, |parent| span_id(run, parent)),
             parent_span_is_remote: false,
             span_kind: SpanKind::Internal,
@@ -242,6 +240,13 @@ impl View<'_> {
             status: Status::Unset,
             instrumentation_scope: self.scope.clone(),
         }
+    }
+}
+
+impl View<'_> {
+    fn context(&self, span: SpanId) -> SpanContext {
+        let trace = trace_id(self.run.id);
+        SpanContext::new(trace, span, TraceFlags::SAMPLED, false, TraceState::NONE)
     }
 }
 

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use opentelemetry::KeyValue;
 use opentelemetry_semantic_conventions::attribute::{
     HTTP_REQUEST_METHOD, HTTP_REQUEST_METHOD_ORIGINAL, HTTP_RESPONSE_BODY_SIZE,
-    HTTP_RESPONSE_STATUS_CODE, NETWORK_PEER_ADDRESS, NETWORK_PEER_PORT, SERVER_ADDRESS,
-    SERVER_PORT, TLS_SERVER_ISSUER, TLS_SERVER_NOT_AFTER, TLS_SERVER_SUBJECT, URL_FULL,
-    USER_AGENT_SYNTHETIC_TYPE,
+    HTTP_RESPONSE_STATUS_CODE, NETWORK_PEER_ADDRESS, NETWORK_PEER_PORT, NETWORK_PROTOCOL_VERSION,
+    SERVER_ADDRESS, SERVER_PORT, TLS_SERVER_ISSUER, TLS_SERVER_NOT_AFTER, TLS_SERVER_SUBJECT,
+    URL_FULL, USER_AGENT_SYNTHETIC_TYPE,
 };
 use url::Url;
 
@@ -87,6 +87,14 @@ pub(super) fn of_exchange(exchange: &Exchange) -> Vec<KeyValue> {
         list.push(KeyValue::new(HTTP_RESPONSE_STATUS_CODE, i64::from(status)));
         let size = i64::try_from(exchange.response_size_bytes).unwrap_or(i64::MAX);
         list.push(KeyValue::new(HTTP_RESPONSE_BODY_SIZE, size));
+    }
+    if let Some(protocol) = &exchange.protocol {
+        let version = protocol.strip_prefix("HTTP/").unwrap_or(protocol);
+        let version = version
+            .strip_suffix(".0")
+            .filter(|it| *it != "1")
+            .unwrap_or(version);
+        list.push(KeyValue::new(NETWORK_PROTOCOL_VERSION, limited(version)));
     }
     list.extend(of_timings(&exchange.timings));
     let Some(peer) = &exchange.peer else {
