@@ -8,5 +8,7 @@ mod common;
 mod config;
 mod daemon;
 mod loopback;
+mod otlp;
 mod reload;
+mod serving;
 mod telemetry;

@@ -1,0 +1,318 @@
+//! Telemetry over OTLP, from the real binary to a receiver.
+
+mod receiver;
+
+use std::fs;
+use std::path::Path;
+
+use authcanary::loopback::{self, Loopback};
+use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+use crate::common::until;
+use crate::serving::Serving;
+
+use receiver::{Kept, Protocol, Receiver, attribute, hex, text};
+
+/// What must not be found anywhere but in the header of a request.
+const COLLECTOR_KEY: &str = "collector-key-4711";
+const CLIENT_SECRET: &str = "demo-basic-secret";
+const WRONG_SECRET: &str = "wrong-secret-0815";
+
+/// Quick exports: the usual pauses are longer than a test should take.
+const QUICK: [(&str, &str); 4] = [
+    ("COLLECTOR_KEY", COLLECTOR_KEY),
+    ("OTEL_BSP_SCHEDULE_DELAY", "50"),
+    ("OTEL_BLRP_SCHEDULE_DELAY", "50"),
+    ("OTEL_METRIC_EXPORT_INTERVAL", "100"),
+];
+
+/// A provider and a folder with a probe that passes and one that fails, none of them ever due by itself.
+struct Scene {
+    folder: TempDir,
+    provider: Loopback,
+}
+
+impl Scene {
+    async fn new(telemetry: &str) -> Self {
+        let provider = loopback::start(loopback::Config::demo()).await.unwrap();
+        let folder = TempDir::new().unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        write("good", CLIENT_SECRET);
+        write("bad", WRONG_SECRET);
+        let client = |secret: &str| {
+            format!("{{id: demo-basic, auth: client_secret_basic, secret: {{file: {secret}}}}}")
+        };
+        let issuer = provider.issuer();
+        write(
+            "probe.yaml",
+            &format!(
+                "version: 1\nprovider: loopback\nflow: client_credentials\ncron: 0 0 29 2 *\nscopes: [api]\n\
+                 environments:\n  good: {{issuer: \"{issuer}\", client: {}}}\n  bad: {{issuer: \"{issuer}\", client: {}}}\n",
+                client("good"),
+                client("bad"),
+            ),
+        );
+        write(
+            "authcanary.yaml",
+            &format!(
+                "version: 1\nlocation: here\nlisten: 127.0.0.1:0\nprobes: [probe.yaml]\nstore: {{path: store}}\n{telemetry}\n"
+            ),
+        );
+        Self { folder, provider }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn serve(&self) -> Serving {
+        Serving::start_with(self.path(), QUICK)
+    }
+}
+
+fn section(endpoint: &str, more: &str) -> String {
+    format!("telemetry: {{otlp: {{endpoint: \"{endpoint}\"{more}}}}}")
+}
+
+fn id(run: &serde_json::Value) -> &str {
+    run["id"].as_str().unwrap()
+}
+
+/// Waits until what came satisfies `enough`.
+async fn kept_until(receiver: &Receiver, enough: impl Fn(&Kept) -> bool) -> Kept {
+    until(|| async {
+        let kept = receiver.kept();
+        enough(&kept).then_some(kept)
+    })
+    .await
+}
+
+fn named<'a>(spans: &'a [Span], name: &str) -> &'a Span {
+    spans
+        .iter()
+        .find(|span| span.name == name)
+        .unwrap_or_else(|| panic!("no span {name:?} among {:?}", names(spans)))
+}
+
+fn names(spans: &[Span]) -> Vec<&str> {
+    spans.iter().map(|span| span.name.as_str()).collect()
+}
+
+fn children<'a>(spans: &'a [Span], of: &Span) -> Vec<&'a Span> {
+    spans
+        .iter()
+        .filter(|span| span.parent_span_id == of.span_id)
+        .collect()
+}
+
+async fn everything_arrives(protocol: Protocol) {
+    let receiver = Receiver::start(protocol).await;
+    let more = format!(
+        ", protocol: {}, headers: {{x-key: {{env: COLLECTOR_KEY}}, x-team: identity}}",
+        protocol.name()
+    );
+    let scene = Scene::new(&section(&receiver.url(), &more)).await;
+    let daemon = scene.serve();
+    let good = daemon.run("loopback/good").await;
+    let bad = daemon.run("loopback/bad").await;
+    assert_eq!(
+        (&good["outcome"], &bad["outcome"]),
+        (&"ok".into(), &"failed".into())
+    );
+    let outcome = |outcome| [("probe", "loopback/good"), ("outcome", outcome)];
+    let kept = kept_until(&receiver, |kept| {
+        !kept.spans(id(&good)).is_empty()
+            && !kept.spans(id(&bad)).is_empty()
+            && kept.figure("authcanary_runs_total", &outcome("ok")) == Some(1.0)
+            && kept
+                .log()
+                .iter()
+                .filter(|it| !it.trace_id.is_empty())
+                .count()
+                >= 2
+    })
+    .await;
+
+    let spans = kept.spans(id(&good));
+    let root = named(&spans, "run loopback/good");
+    assert!(root.parent_span_id.is_empty());
+    let say = |span: &Span, key: &str| attribute(&span.attributes, key).unwrap_or_default();
+    assert_eq!(say(root, "authcanary.run.id"), id(&good));
+    assert_eq!(say(root, "authcanary.outcome"), "ok");
+    assert_eq!(
+        say(root, "authcanary.run.url"),
+        format!("{}/runs/{}", daemon.base, id(&good))
+    );
+    let steps: Vec<&str> = good["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| step["stage"].as_str().unwrap())
+        .collect();
+    let of_root = children(&spans, root);
+    assert_eq!(
+        of_root
+            .iter()
+            .map(|span| span.name.as_str())
+            .collect::<Vec<_>>(),
+        steps
+    );
+    let exchange = children(&spans, named(&spans, "token_exchange"))[0];
+    assert_eq!(
+        (exchange.name.as_str(), exchange.kind()),
+        ("POST", SpanKind::Client)
+    );
+    assert_eq!(say(exchange, "http.request.method"), "POST");
+    assert_eq!(say(exchange, "http.response.status_code"), "200");
+    assert_eq!(say(exchange, "server.address"), "127.0.0.1");
+    assert!(say(exchange, "url.full").starts_with(scene.provider.issuer()));
+    for span in &spans {
+        assert_eq!(
+            say(span, "user_agent.synthetic.type"),
+            "test",
+            "{}",
+            span.name
+        );
+        assert_eq!(
+            span.status.clone().unwrap_or_default().code(),
+            StatusCode::Unset
+        );
+        assert!(
+            root.start_time_unix_nano <= span.start_time_unix_nano,
+            "{}",
+            span.name
+        );
+        assert!(
+            span.start_time_unix_nano <= span.end_time_unix_nano,
+            "{}",
+            span.name
+        );
+        assert!(
+            span.end_time_unix_nano <= root.end_time_unix_nano + 5_000_000,
+            "{}",
+            span.name
+        );
+    }
+
+    let spans = kept.spans(id(&bad));
+    let root = named(&spans, "run loopback/bad");
+    let step = named(&spans, "token_exchange");
+    for span in [root, step] {
+        assert_eq!(span.status.clone().unwrap().code(), StatusCode::Error);
+        assert_eq!(say(span, "error.type"), "invalid_client");
+    }
+    let exception = &step.events[0];
+    assert_eq!(exception.name, "exception");
+    assert_eq!(
+        attribute(&exception.attributes, "exception.type").as_deref(),
+        Some("invalid_client")
+    );
+    let exchange = children(&spans, step)[0];
+    assert_eq!(say(exchange, "error.type"), "401");
+
+    for resource in kept.resources() {
+        let say = |key| attribute(&resource, key).unwrap_or_default();
+        assert_eq!(say("service.name"), "authcanary");
+        assert_eq!(say("service.version"), env!("CARGO_PKG_VERSION"));
+        assert_eq!(say("authcanary.location"), "here");
+    }
+    let failed = [("probe", "loopback/bad"), ("class", "invalid_client")];
+    kept_until(&receiver, |kept| {
+        kept.figure("authcanary_failures_total", &failed) == Some(1.0)
+    })
+    .await;
+    let log = kept.log();
+    let ended = log
+        .iter()
+        .find(|record| hex(&record.trace_id) == id(&good).replace('-', ""))
+        .unwrap();
+    assert_eq!(text(ended.body.as_ref()).as_deref(), Some("run ended"));
+    let root = kept.spans(id(&good))[0].span_id.clone();
+    assert_eq!(ended.span_id, root);
+
+    let (status, _) = daemon.stop();
+    assert!(status.success(), "{status}");
+    let kept = receiver.kept();
+    assert!(
+        kept.log()
+            .iter()
+            .any(|record| text(record.body.as_ref()).as_deref() == Some("stopped"))
+    );
+    for headers in &kept.headers {
+        assert_eq!(headers["x-key"], COLLECTOR_KEY);
+        assert_eq!(headers["x-team"], "identity");
+    }
+    let all = kept.text();
+    for secret in [COLLECTOR_KEY, CLIENT_SECRET, WRONG_SECRET] {
+        assert!(!all.contains(secret), "{secret}");
+    }
+    scene.provider.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn traces_figures_and_logs_arrive_over_http() {
+    everything_arrives(Protocol::Http).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn traces_figures_and_logs_arrive_over_grpc() {
+    everything_arrives(Protocol::Grpc).await;
+}
+
+/// Runs go on, are stored and can be read; what was lost is counted; stopping does not hang.
+async fn life_goes_on_without(endpoint: &str, protocol: Protocol) {
+    let more = format!(", protocol: {}, timeout: 300ms", protocol.name());
+    let scene = Scene::new(&section(endpoint, &more)).await;
+    let mut daemon = scene.serve();
+    daemon.log_with("the collector takes no telemetry");
+    for _ in 0..3 {
+        let run = daemon.run("loopback/good").await;
+        assert_eq!(run["outcome"], "ok");
+    }
+    for signal in ["traces", "metrics", "logs"] {
+        let lost =
+            format!("authcanary_otlp_lost_total{{reason=\"not_taken\",signal=\"{signal}\"}}");
+        until(|| async {
+            let metrics = daemon.metrics().await;
+            let line = metrics.lines().find(|line| line.starts_with(&lost));
+            let (_, count) = line
+                .unwrap_or_else(|| panic!("{metrics}"))
+                .rsplit_once(' ')
+                .unwrap();
+            (count.parse::<f64>().unwrap() > 0.0).then_some(())
+        })
+        .await;
+    }
+    let (status, rest) = daemon.stop();
+    assert!(status.success(), "{status}");
+    let told = rest
+        .iter()
+        .filter(|line| line.contains("takes no telemetry"))
+        .count();
+    assert!(told <= 3, "once for each signal: {rest:#?}");
+    scene.provider.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_refuses_connections_holds_nothing_up() {
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = closed.local_addr().unwrap();
+    drop(closed);
+    life_goes_on_without(&format!("http://{address}"), Protocol::Http).await;
+    life_goes_on_without(&format!("http://{address}"), Protocol::Grpc).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_never_answers_holds_nothing_up() {
+    // The system accepts connections for it; nobody ever reads them.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap();
+    life_goes_on_without(&format!("http://{address}"), Protocol::Http).await;
+    life_goes_on_without(&format!("http://{address}"), Protocol::Grpc).await;
+    // Here it is the handshake that never ends.
+    life_goes_on_without(&format!("https://{address}"), Protocol::Grpc).await;
+}
