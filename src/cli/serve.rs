@@ -46,7 +46,10 @@ pub(crate) async fn serve(
 ) -> anyhow::Result<()> {
     let tools = Tools::new(&config.http, config.browser.clone(), Arc::new(|_, _| ()))?;
     let exporters = exporters(&config).await?;
-    let pages = format!("http://{}", listener.local_addr()?);
+    let pages = match &config.public_url {
+        Some(url) => url.to_string(),
+        None => format!("http://{}", listener.local_addr()?),
+    };
     let telemetry = Telemetry::exporting(&config.location, exporters, Some(pages))?;
     let telemetry = Arc::new(telemetry);
     let settings = daemon::Settings {

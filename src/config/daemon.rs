@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use url::Url;
 
 use crate::api::Access;
 use crate::browser;
@@ -15,6 +16,7 @@ use crate::probe::Probe;
 use crate::secret::SecretRef;
 use crate::telemetry::otlp;
 
+use super::address::WebUrl;
 use super::layers::Layers;
 use super::report::Report;
 use super::scalar::{Name, Text, text};
@@ -29,6 +31,8 @@ pub struct Daemon {
     pub location: String,
     /// Address of the API, the pages and `/metrics`; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Address under which people reach the pages, for links.
+    pub public_url: Option<Url>,
     pub probes: Vec<Probe>,
     pub store: Store,
     pub browser: browser::Settings,
@@ -63,6 +67,9 @@ pub(super) struct DaemonFile {
     #[serde(deserialize_with = "text")]
     #[schemars(with = "Text<SocketAddr>")]
     listen: SocketAddr,
+    /// Address under which people reach the pages, such as `https://canary.example.com`, for links to runs. By default
+    /// that of `listen`.
+    public_url: Option<Text<WebUrl>>,
     /// Probe files, as paths or patterns such as `probes/*.yaml`, relative to this file.
     #[schemars(extend("items" = {"type": "string", "minLength": 1}))]
     pub(super) probes: Vec<String>,
@@ -89,6 +96,7 @@ impl Default for DaemonFile {
             version: 1,
             location: Name("default".to_owned()),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8420)),
+            public_url: None,
             probes: Vec::new(),
             store: Store::default(),
             browser: browser::Settings::default(),
@@ -215,6 +223,7 @@ impl DaemonFile {
         Daemon {
             location: self.location.0,
             listen: self.listen,
+            public_url: self.public_url.map(|Text(WebUrl(url))| url),
             probes,
             store,
             browser: self.browser,

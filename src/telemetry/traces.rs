@@ -50,7 +50,24 @@ pub(super) fn spans(run: &Run, page: Option<&str>) -> Vec<SpanData> {
     spans.extend((0..run.steps.len()).map(|index| view.step(index)));
     spans.extend((0..evidence.exchanges.len()).map(|index| view.exchange(index)));
     spans.extend((0..evidence.hops.len()).filter_map(|index| view.hop(index)));
+    hold_children(&mut spans);
     spans
+}
+
+/// Records count in whole milliseconds, and clocks are set at times: a parent is stretched over its children, which
+/// stand behind it in the list.
+fn hold_children(spans: &mut [SpanData]) {
+    for child in (1..spans.len()).rev() {
+        let (start, end) = (spans[child].start_time, spans[child].end_time);
+        let parent = spans[child].parent_span_id;
+        let parent = spans[..child]
+            .iter_mut()
+            .find(|span| span.span_context.span_id() == parent);
+        if let Some(parent) = parent {
+            parent.start_time = parent.start_time.min(start);
+            parent.end_time = parent.end_time.max(end);
+        }
+    }
 }
 
 fn scope() -> InstrumentationScope {
@@ -72,9 +89,6 @@ impl View<'_> {
         let run = self.run;
         let name = format!("run {}", run.probe);
         let mut span = self.span(Part::Run, None, name, timeline::whole(run));
-        // Clocks may have been set meanwhile; a parent holds its children all the same.
-        let ends = self.steps.iter().map(|step| system(step.end));
-        span.end_time = ends.fold(span.end_time, SystemTime::max);
         span.attributes.extend(attributes::of_run(run, page));
         for warning in &run.warnings {
             let attributes = attributes::of_warning(warning);
@@ -280,3 +294,6 @@ fn at_ms(start: Timestamp, ms: u64) -> Timestamp {
 fn system(at: Timestamp) -> SystemTime {
     SystemTime::from(at)
 }
+
+#[cfg(test)]
+mod tests;

@@ -382,3 +382,6 @@ fn header(entry: &str) -> Option<Header> {
         value: Value::Known(Secret::new(value)),
     })
 }
+
+#[cfg(test)]
+mod tests;
