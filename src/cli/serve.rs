@@ -24,7 +24,7 @@ use crate::telemetry::otlp::{self, Exporters};
 const GRACE: Duration = Duration::from_secs(20);
 
 /// How long the last telemetry may take to reach its collector.
-pub(crate) const FLUSH: Duration = Duration::from_secs(5);
+pub(crate) const FLUSH: Duration = Duration::from_secs(10);
 
 /// Serves until SIGTERM or SIGINT, then finishes or closes what runs.
 pub(crate) async fn run(config: Daemon) -> anyhow::Result<Exit> {

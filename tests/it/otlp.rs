@@ -1,5 +1,6 @@
 //! Telemetry over OTLP, from the real binary to a receiver.
 
+mod encrypted;
 mod receiver;
 
 use std::fs;
@@ -15,6 +16,7 @@ use tokio::net::TcpListener;
 use crate::common::until;
 use crate::serving::Serving;
 
+use encrypted::Front;
 use receiver::{Kept, Protocol, Receiver, attribute, hex, text};
 
 /// What must not be found anywhere but in the header of a request.
@@ -29,6 +31,9 @@ const QUICK: [(&str, &str); 4] = [
     ("OTEL_BLRP_SCHEDULE_DELAY", "50"),
     ("OTEL_METRIC_EXPORT_INTERVAL", "100"),
 ];
+
+/// A section that says nothing.
+const NOTHING: &str = "telemetry: {}";
 
 /// A provider and a folder with a probe that passes and one that fails, none of them ever due by itself.
 struct Scene {
@@ -308,4 +313,159 @@ async fn a_collector_that_never_answers_holds_nothing_up() {
     life_goes_on_without(&format!("http://{address}"), Protocol::Grpc).await;
     // Here it is the handshake that never ends.
     life_goes_on_without(&format!("https://{address}"), Protocol::Grpc).await;
+}
+
+async fn arrives_encrypted(protocol: Protocol) {
+    let receiver = Receiver::start(protocol).await;
+    let scene = Scene::new(NOTHING).await;
+    let front = Front::start(receiver.address, scene.path()).await;
+    let file = scene.path().join("authcanary.yaml");
+    let more = format!(
+        ", protocol: {}, compression: gzip, signals: [traces], \
+         tls: {{ca_file: ca.pem, client: {{cert_file: client.pem, key: {{file: client.key}}}}}}",
+        protocol.name()
+    );
+    let section = section(&format!("https://{}", front.address), &more);
+    let config = fs::read_to_string(&file).unwrap();
+    fs::write(&file, config.replace(NOTHING, &section)).unwrap();
+    let daemon = scene.serve();
+    let run = daemon.run("loopback/good").await;
+    kept_until(&receiver, |kept| !kept.spans(id(&run)).is_empty()).await;
+    let (status, _) = daemon.stop();
+    assert!(status.success(), "{status}");
+    let kept = receiver.kept();
+    assert_eq!(
+        (kept.metrics.len(), kept.logs.len()),
+        (0, 0),
+        "not asked for"
+    );
+
+    // Without its certificate nobody lets the daemon in.
+    let bare = config.replace(NOTHING, &section.replace("client: {", "#"));
+    let (bare, _) = bare.split_once(", #").unwrap();
+    fs::write(&file, format!("{bare}}}}}}}\n")).unwrap();
+    let mut daemon = scene.serve();
+    daemon.run("loopback/good").await;
+    daemon.log_with("the collector takes no telemetry");
+    daemon.stop();
+    scene.provider.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_can_be_encrypted_and_compressed_with_a_certificate_of_the_client() {
+    arrives_encrypted(Protocol::Http).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn grpc_can_be_encrypted_and_compressed_with_a_certificate_of_the_client() {
+    arrives_encrypted(Protocol::Grpc).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn variables_alone_are_enough_and_can_switch_all_of_it_off() {
+    let receiver = Receiver::start(Protocol::Grpc).await;
+    let scene = Scene::new(NOTHING).await;
+    let url = receiver.url();
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "x-key=collector-key-4711"),
+        ("OTEL_SERVICE_NAME", "canary-of-ours"),
+        (
+            "OTEL_RESOURCE_ATTRIBUTES",
+            "cloud.region=eu-central-1,service.name=not-this",
+        ),
+        ("OTEL_METRICS_EXPORTER", "none"),
+    ];
+    let daemon = Serving::start_with(scene.path(), QUICK.into_iter().chain(variables));
+    let run = daemon.run("loopback/good").await;
+    let kept = kept_until(&receiver, |kept| {
+        !kept.spans(id(&run)).is_empty() && !kept.logs.is_empty()
+    })
+    .await;
+    daemon.stop();
+    for resource in kept.resources() {
+        let say = |key| attribute(&resource, key).unwrap_or_default();
+        assert_eq!(say("service.name"), "canary-of-ours");
+        assert_eq!(say("cloud.region"), "eu-central-1");
+    }
+    assert!(kept.metrics.is_empty());
+    assert!(
+        kept.headers
+            .iter()
+            .all(|headers| headers["x-key"] == COLLECTOR_KEY)
+    );
+
+    let before = receiver.kept().headers.len();
+    let off = variables.into_iter().chain([("OTEL_SDK_DISABLED", "true")]);
+    let daemon = Serving::start_with(scene.path(), QUICK.into_iter().chain(off));
+    daemon.run("loopback/good").await;
+    // Stopping would send what waits.
+    daemon.stop();
+    assert_eq!(receiver.kept().headers.len(), before);
+    scene.provider.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trace_that_has_no_room_is_lost_whole_and_counted() {
+    let receiver = Receiver::start(Protocol::Http).await;
+    let scene = Scene::new(&section(&receiver.url(), "")).await;
+    let small = [("OTEL_BSP_MAX_QUEUE_SIZE", "2")];
+    let daemon = Serving::start_with(scene.path(), QUICK.into_iter().chain(small));
+    let run = daemon.run("loopback/good").await;
+    let steps = run["steps"].as_array().unwrap().len();
+    let lost = "authcanary_otlp_lost_total{reason=\"queue_full\",signal=\"traces\"} ";
+    let count = until(|| async {
+        let metrics = daemon.metrics().await;
+        let count = metrics.lines().find_map(|line| line.strip_prefix(lost))?;
+        let count: usize = count.parse().unwrap();
+        (count > 0).then_some(count)
+    })
+    .await;
+    // The run, its steps, and a request for each of them.
+    assert_eq!(count, 1 + 2 * steps);
+    let (status, _) = daemon.stop();
+    assert!(status.success(), "{status}");
+    assert!(receiver.kept().traces.is_empty());
+    scene.provider.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_sends_its_traces_and_no_figures() {
+    let receiver = Receiver::start(Protocol::Http).await;
+    let scene = Scene::new(&section(&receiver.url(), "")).await;
+    let config = scene.path().join("authcanary.yaml");
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_authcanary"))
+        .args(["check", "loopback/bad", "--format", "json", "-c"])
+        .arg(&config)
+        .output()
+        .await
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let kept = receiver.kept();
+    let spans = kept.spans(id(&report["runs"][0]));
+    named(&spans, "run loopback/bad");
+    assert!(kept.metrics.is_empty());
+    scene.provider.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_can_never_work_are_refused_at_the_start() {
+    let missing = section("https://127.0.0.1:9", ", tls: {ca_file: missing.pem}");
+    let scene = Scene::new(&missing).await;
+    let config = scene.path().join("authcanary.yaml");
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_authcanary"))
+        .args(["serve", "-c"])
+        .arg(&config)
+        .output()
+        .await
+        .unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("telemetry.otlp") && said.contains("missing.pem"),
+        "{said}"
+    );
+    scene.provider.stop().await;
 }

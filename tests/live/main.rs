@@ -11,3 +11,4 @@ mod journeys;
 mod service;
 mod signin;
 mod support;
+mod telemetry;

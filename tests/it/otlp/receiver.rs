@@ -1,5 +1,6 @@
 //! A receiver of OTLP over both protocols, which keeps what it got as the official protobuf definitions decode it.
 
+use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -8,6 +9,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
+use flate2::read::GzDecoder;
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{
     LogsService, LogsServiceServer,
 };
@@ -33,6 +35,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tonic::codec::CompressionEncoding;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
@@ -221,7 +224,18 @@ type Answer = (StatusCode, [(&'static str, &'static str); 1], Vec<u8>);
 
 fn take<T: Message + Default>(headers: &HeaderMap, body: &Bytes) -> T {
     assert_eq!(headers["content-type"], "application/x-protobuf");
-    T::decode(body.as_ref()).unwrap()
+    let mut whole = Vec::new();
+    if headers
+        .get("content-encoding")
+        .is_some_and(|it| it == "gzip")
+    {
+        GzDecoder::new(body.as_ref())
+            .read_to_end(&mut whole)
+            .unwrap();
+    } else {
+        whole.extend_from_slice(body);
+    }
+    T::decode(whole.as_slice()).unwrap()
 }
 
 fn answer(message: &impl Message) -> Answer {
@@ -253,11 +267,13 @@ async fn http_logs(State(shelf): State<Shelf>, headers: HeaderMap, body: Bytes) 
     answer(&ExportLogsServiceResponse::default())
 }
 
+const GZIP: CompressionEncoding = CompressionEncoding::Gzip;
+
 async fn over_grpc(listener: TcpListener, shelf: Shelf) {
     tonic::transport::Server::builder()
-        .add_service(TraceServiceServer::new(Grpc(shelf.clone())))
-        .add_service(MetricsServiceServer::new(Grpc(shelf.clone())))
-        .add_service(LogsServiceServer::new(Grpc(shelf)))
+        .add_service(TraceServiceServer::new(Grpc(shelf.clone())).accept_compressed(GZIP))
+        .add_service(MetricsServiceServer::new(Grpc(shelf.clone())).accept_compressed(GZIP))
+        .add_service(LogsServiceServer::new(Grpc(shelf)).accept_compressed(GZIP))
         .serve_with_incoming(TcpIncoming::from(listener))
         .await
         .unwrap();
