@@ -132,9 +132,10 @@ pub async fn serve(
         let _ = farewell.wait_for(|cut| *cut).await;
     });
     let mut server = tokio::spawn(server.into_future());
-    tracing::info!(listen = %listen, probes = settings.probes.len(), "serving on http://{listen}/");
-
+    let probes = settings.probes.len();
     daemon.arm_all(settings.probes).await;
+    // Only now: whoever waits for this line may ask for a run at once.
+    tracing::info!(listen = %listen, probes, "serving on http://{listen}/");
     daemon.work(starts, wishes, settings.changes, stop).await;
     daemon.finish(&cut, settings.grace).await;
     if timeout(FAREWELL, &mut server).await.is_err() {

@@ -235,6 +235,7 @@ async fn everything_arrives(protocol: Protocol) {
     let (status, _) = daemon.stop();
     assert!(status.success(), "{status}");
     let kept = receiver.kept();
+    every_attribute_is_documented(&kept);
     assert!(
         kept.log()
             .iter()
@@ -249,6 +250,28 @@ async fn everything_arrives(protocol: Protocol) {
         assert!(!all.contains(secret), "{secret}");
     }
     scene.provider.stop().await;
+}
+
+fn every_attribute_is_documented(kept: &Kept) {
+    let document = include_str!("../../docs/telemetry.md");
+    let spans = kept
+        .traces
+        .iter()
+        .flat_map(|request| &request.resource_spans)
+        .flat_map(|resource| &resource.scope_spans)
+        .flat_map(|scope| &scope.spans);
+    let events = spans.clone().flat_map(|span| &span.events);
+    let keys = spans
+        .flat_map(|span| &span.attributes)
+        .chain(events.flat_map(|event| &event.attributes))
+        .map(|attribute| attribute.key.clone());
+    let resources = kept.resources().into_iter().flatten();
+    for key in keys.chain(resources.map(|attribute| attribute.key)) {
+        assert!(
+            document.contains(&format!("`{key}`")),
+            "docs/telemetry.md has no {key}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
