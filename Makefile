@@ -6,7 +6,7 @@
 #   make bench   figures against other tools, as ratios measured in one run
 #   make setup   only what the others need: a browser and its driver, the Node packages
 
-.PHONY: demo test lint bench setup browser firefox
+.PHONY: demo test lint bench setup browser firefox analyzer
 .DELETE_ON_ERROR:
 
 # npm writes this file last, so it stands for a complete folder and goes when the folder goes.
@@ -34,13 +34,17 @@ bench: setup $(PLAYWRIGHT)
 	python3 benches/journey.py
 	cargo bench --locked --bench daemon
 
-setup: browser firefox $(PROVIDER) $(GECKODRIVER)
+setup: browser firefox analyzer $(PROVIDER) $(GECKODRIVER)
 
 browser:
 	@.ci/install chromium=chromium chromedriver=chromium-driver
 
 firefox:
 	@.ci/install firefox=firefox-esr
+
+# Judges the unit that is shipped.
+analyzer:
+	@.ci/install systemd-analyze=systemd
 
 $(GECKODRIVER):
 	cargo install --debug --locked --root .tools --version 0.37.1 geckodriver

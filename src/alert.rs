@@ -1,5 +1,17 @@
 //! An alert: what is wrong, since when, where, how sure, and what to do. The words of the API, the webhook and every
-//! notice; the decisions that make one stand below.
+//! notice stand here. Below stands the decision whether runs have become worse: [`Detector`] takes runs and `now`, and
+//! says what changed; it reads no clock and sends nothing. Alerts of other kinds are decided elsewhere and put into the
+//! same words.
+
+mod change;
+mod confirm;
+mod detector;
+mod observation;
+
+pub use change::{Change, Explanation, Figures, Incident, Member, Test, What};
+pub use confirm::{MOST_CONFIRMATIONS, Trouble, confirmation};
+pub use detector::{Detector, Rules};
+pub use observation::{Observation, Stream};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use strum::{EnumIter, EnumString, IntoStaticStr};
 
 use crate::probe::ProbeId;
+pub use crate::probe::Severity;
 use crate::run::RunId;
 use crate::taxonomy::{Action, Cause, Class, Stage};
 
@@ -50,32 +63,6 @@ pub enum State {
     Firing,
     /// Over.
     Resolved,
-}
-
-/// Whether somebody is woken.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    EnumIter,
-    EnumString,
-    IntoStaticStr,
-)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub enum Severity {
-    /// For working hours.
-    Ticket,
-    /// For now.
-    Page,
 }
 
 /// What kind of thing went wrong.

@@ -3,6 +3,7 @@
 //! A probe never runs twice at a time, and every start that came due ends in one record: the run's, or one that says
 //! why there was none.
 
+mod manager;
 mod plan;
 mod timer;
 mod work;
@@ -136,6 +137,7 @@ pub async fn serve(
     daemon.arm_all(settings.probes).await;
     // Only now: whoever waits for this line may ask for a run at once.
     tracing::info!(listen = %listen, probes, "serving on http://{listen}/");
+    manager::ready(daemon.board.read().len());
     daemon.work(starts, wishes, settings.changes, stop).await;
     daemon.finish(&cut, settings.grace).await;
     if timeout(FAREWELL, &mut server).await.is_err() {
@@ -253,6 +255,7 @@ impl Daemon {
 
     /// Takes no more work, lets runs end within `grace`, closes the others.
     async fn finish(mut self, cut: &watch::Sender<bool>, grace: Duration) {
+        manager::stopping();
         tracing::info!(runs = self.runs.len(), "stopping");
         self.timer.stop().await;
         self.others.shutdown().await;
@@ -364,6 +367,7 @@ impl Daemon {
         let clocks = (Instant::now(), clock::now());
         let now = clocks.1;
         self.board.beat(now);
+        manager::alive();
         if let Some(jump) = schedule::clock_jump(wall, now, clocks.0 - instant) {
             tracing::warn!(
                 jump_ms = jump.as_millis(),

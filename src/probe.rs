@@ -30,6 +30,11 @@ impl ProbeId {
         })
     }
 
+    /// A name as it was recorded, whole.
+    pub fn recorded(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+
     /// The whole name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -437,12 +442,73 @@ impl Default for Budget {
     }
 }
 
-/// What alerts on this probe carry.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// What alerts on this probe carry, and where its rules differ from the usual ones.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Alerts {
     /// Labels for routing, such as the team that owns the client.
     pub labels: BTreeMap<String, String>,
     /// Address of a runbook, `{class}` in it stands for the class of the verdict.
     pub runbook: Option<String>,
+    /// Runs that fail more often than usual.
+    pub failure_rate: AlertRule,
+    /// Runs, or stages of them, that are slower than usual.
+    pub latency: AlertRule,
+    /// Runs that could not be judged, or did not happen.
+    pub monitor: AlertRule,
+}
+
+/// Where the rule of one kind of alert differs from the usual one for a probe.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AlertRule {
+    /// No alert of this kind when true, and runs of this probe are no evidence for one. `false` by default.
+    pub off: bool,
+    /// `page` wakes somebody, `ticket` waits for the morning. `page` by default.
+    pub severity: Severity,
+    /// Percent of runs that are to be good, such as 99.5: takes the place of the baseline that is learned, so that
+    /// what lies within it never alerts. The learned baseline holds when left out.
+    #[schemars(range(min = 50.0, max = 99.999))]
+    pub objective: Option<f64>,
+    /// Fewest bad runs before an alert on this probe alone. 3 by default, 6 for `latency`; 2 for failures that do not
+    /// pass by themselves.
+    #[schemars(range(min = 2, max = 40))]
+    pub minimum: Option<u32>,
+}
+
+impl Default for AlertRule {
+    fn default() -> Self {
+        Self {
+            off: false,
+            severity: Severity::Page,
+            objective: None,
+            minimum: None,
+        }
+    }
+}
+
+/// Whether somebody is woken.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    EnumIter,
+    EnumString,
+    IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Severity {
+    /// For working hours.
+    Ticket,
+    /// For now.
+    Page,
 }

@@ -6,6 +6,7 @@
 
 mod disk;
 mod record;
+mod state;
 mod writer;
 
 use std::io;
@@ -16,14 +17,15 @@ use jiff::Timestamp;
 use tokio::task::spawn_blocking;
 
 pub use record::{Brief, Intent};
+pub use state::{Batch, Kind, Record};
 
 use crate::clock;
 use crate::probe::ProbeId;
 use crate::run::{Evidence, Run, RunId};
 use crate::taxonomy::Outcome;
 
-use disk::{Disk, Trees};
-use record::{Finished, key_of, record_key};
+use disk::{Disk, Part, Trees};
+use record::{key_of, record_key};
 use writer::{Change, Writer};
 
 /// What the store could not do.
@@ -42,6 +44,8 @@ pub enum Error {
         id: String,
         source: serde_json::Error,
     },
+    #[error("record {id} was written by another version ({version}) that this one cannot read")]
+    RecordVersion { id: String, version: u16 },
     #[error("the store is closed")]
     Closed,
 }
@@ -156,24 +160,83 @@ impl Store {
 
     /// Notes that a run is about to start. Durable when it returns.
     pub async fn begin(&self, intent: &Intent) -> Result<(), Error> {
-        self.write(vec![Change::Begin(
-            key_of(intent.id),
-            record::encode(intent),
-        )])
-        .await
+        let key = key_of(intent.id).to_vec();
+        self.write(vec![Change::Put(Part::Open, key, record::encode(intent))])
+            .await
     }
 
     /// Stores a finished run in place of its intent, its evidence apart. Durable when it returns.
     pub async fn append(&self, run: &Run) -> Result<(), Error> {
-        self.save_screenshot(run).await?;
-        self.write(vec![Change::Finish(Box::new(Finished::of(run)))])
-            .await
+        let mut batch = Batch::new();
+        batch.append(run);
+        self.commit(batch).await
+    }
+
+    /// Writes everything in the batch, runs and records of any kind, as one. Durable when it returns `Ok`; nothing of it
+    /// is written otherwise.
+    pub async fn commit(&self, batch: Batch) -> Result<(), Error> {
+        for (run, png) in batch.screenshots {
+            let path = self.screenshot_path(run);
+            blocking(move || disk::write_private(&path, &png)).await?;
+        }
+        self.write(batch.changes).await
+    }
+
+    /// Writes a record of the daemon's state under `key`. Durable when it returns.
+    pub async fn put<R: Record>(&self, key: &str, record: &R) -> Result<(), Error> {
+        let mut batch = Batch::new();
+        batch.put(key, record);
+        self.commit(batch).await
+    }
+
+    /// Takes a record of the daemon's state away, where there is one. Durable when it returns.
+    pub async fn remove<R: Record>(&self, key: &str) -> Result<(), Error> {
+        let mut batch = Batch::new();
+        batch.remove::<R>(key);
+        self.commit(batch).await
+    }
+
+    /// The record of the daemon's state under `key`.
+    pub async fn record<R: Record + Send + 'static>(&self, key: &str) -> Result<Option<R>, Error> {
+        let key = key.as_bytes().to_vec();
+        self.read(move |trees| {
+            let bytes = trees[Part::State(R::KIND)].get(&key)?;
+            bytes.map(|bytes| state::decode(&key, &bytes)).transpose()
+        })
+        .await
+    }
+
+    /// All records of a kind whose key begins with `prefix`, by key. One that cannot be read is left out, and logged.
+    pub async fn records<R: Record + Send + 'static>(
+        &self,
+        prefix: &str,
+    ) -> Result<Vec<(String, R)>, Error> {
+        let prefix = prefix.as_bytes().to_vec();
+        self.read(move |trees| {
+            let mut records = Vec::new();
+            for entry in trees[Part::State(R::KIND)].scan_prefix(prefix) {
+                let (key, bytes) = entry?;
+                match state::decode(&key, &bytes) {
+                    Ok(record) => {
+                        records.push((String::from_utf8_lossy(&key).into_owned(), record));
+                    }
+                    Err(error) => {
+                        tracing::error!(
+                            error = &error as &dyn std::error::Error,
+                            "a record is left out"
+                        );
+                    }
+                }
+            }
+            Ok(records)
+        })
+        .await
     }
 
     /// A run without its evidence.
     pub async fn get(&self, id: RunId) -> Result<Option<Run>, Error> {
         self.read(move |trees| {
-            let bytes = trees.runs.get(key_of(id))?;
+            let bytes = trees[Part::Runs].get(key_of(id))?;
             bytes
                 .map(|bytes| record::decode(&key_of(id), &bytes))
                 .transpose()
@@ -184,7 +247,7 @@ impl Store {
     /// The intent of a run that has begun and not ended.
     pub async fn under_way(&self, id: RunId) -> Result<Option<Intent>, Error> {
         self.read(move |trees| {
-            let bytes = trees.open.get(key_of(id))?;
+            let bytes = trees[Part::Open].get(key_of(id))?;
             bytes
                 .map(|bytes| record::decode(&key_of(id), &bytes))
                 .transpose()
@@ -195,7 +258,7 @@ impl Store {
     /// What was seen in a run, without the screenshot.
     pub async fn evidence(&self, id: RunId) -> Result<Option<Evidence>, Error> {
         self.read(move |trees| {
-            let bytes = trees.evidence.get(key_of(id))?;
+            let bytes = trees[Part::Evidence].get(key_of(id))?;
             bytes
                 .map(|bytes| record::decode(&key_of(id), &bytes))
                 .transpose()
@@ -284,7 +347,7 @@ impl Store {
     fn close_what_was_left_open(&self) -> Result<Vec<Run>, Error> {
         let closed = self.shared.read(|trees| {
             let mut closed = Vec::new();
-            for entry in &trees.open {
+            for entry in &trees[Part::Open] {
                 let (key, bytes) = entry?;
                 match record::decode::<Intent>(&key, &bytes) {
                     Ok(intent) => {
@@ -295,17 +358,17 @@ impl Store {
                             error = &error as &dyn std::error::Error,
                             "an open run is lost"
                         );
-                        trees.open.remove(key)?;
+                        trees[Part::Open].remove(key)?;
                     }
                 }
             }
             Ok(closed)
         })?;
-        let changes = closed
-            .iter()
-            .map(|run| Change::Finish(Box::new(Finished::of(run))))
-            .collect();
-        self.shared.queue.write_blocking(changes)?;
+        let mut batch = Batch::new();
+        for run in &closed {
+            batch.append(run);
+        }
+        self.shared.queue.write_blocking(batch.changes)?;
         Ok(closed)
     }
 
@@ -315,18 +378,6 @@ impl Store {
             .join("evidence")
             .join(id.to_string())
             .join("screenshot.png")
-    }
-
-    async fn save_screenshot(&self, run: &Run) -> Result<(), Error> {
-        let page = run
-            .evidence
-            .as_ref()
-            .and_then(|evidence| evidence.page.as_ref());
-        let Some(png) = page.and_then(|page| page.screenshot.clone()) else {
-            return Ok(());
-        };
-        let path = self.screenshot_path(run.id);
-        blocking(move || disk::write_private(&path, &png)).await
     }
 }
 
@@ -349,7 +400,7 @@ impl Trees {
                 if !wanted(record::decode::<Brief>(id, &bytes)?.outcome) {
                     continue;
                 }
-                if let Some(bytes) = self.runs.get(id)? {
+                if let Some(bytes) = self[Part::Runs].get(id)? {
                     runs.push(record::decode(id, &bytes)?);
                 }
                 if runs.len() >= query.limit {
@@ -359,8 +410,8 @@ impl Trees {
             return Ok(runs);
         }
         let range = match before {
-            Some(before) => self.runs.range(..before),
-            None => self.runs.iter(),
+            Some(before) => self[Part::Runs].range(..before),
+            None => self[Part::Runs].iter(),
         };
         for entry in range.rev() {
             let (key, bytes) = entry?;
@@ -392,7 +443,7 @@ impl Trees {
     ) -> impl Iterator<Item = sled::Result<(sled::IVec, sled::IVec)>> + use<> {
         let first = record_key(probe, [0; 16]);
         let end = record_key(probe, before.unwrap_or([0xff; 16]));
-        self.by_probe.range(first..end).rev()
+        self[Part::ByProbe].range(first..end).rev()
     }
 }
 

@@ -15,6 +15,9 @@ use crate::run::Finding;
 use crate::secret::{Secret, SecretRef};
 use crate::taxonomy::Class;
 
+/// `LoadCredential=authcanary:FOLDER` in the unit that is shipped.
+const FOLDER_CREDENTIAL: &str = "authcanary";
+
 /// A command that prints no secret by then is killed.
 const COMMAND_LIMIT: Duration = Duration::from_secs(10);
 
@@ -116,6 +119,7 @@ async fn file(secret: &SecretRef, path: &Path) -> Result<Vec<u8>, VaultError> {
     }
 }
 
+/// The file of a credential, wherever in the folder of credentials systemd has put it.
 fn credential(
     secret: &SecretRef,
     name: &str,
@@ -128,7 +132,14 @@ fn credential(
         return Err(VaultError::CredentialName { secret: secret() });
     }
     let folder = folder.ok_or_else(|| VaultError::NoCredentials { secret: secret() })?;
-    Ok(Path::new(&folder).join(name))
+    let folder = Path::new(&folder);
+    // A whole folder that is loaded under one name gives its files that name as a prefix; so does our own unit.
+    let of_folder = folder.join(format!("{FOLDER_CREDENTIAL}_{name}"));
+    let single = folder.join(name);
+    Ok(match !single.exists() && of_folder.exists() {
+        true => of_folder,
+        false => single,
+    })
 }
 
 /// Runs a program without a shell. What it prints on stderr is dropped: it may hold the secret.
@@ -330,6 +341,14 @@ mod tests {
             check("kc-prod", None)
                 .unwrap_err()
                 .contains("CREDENTIALS_DIRECTORY is not set")
+        );
+        let loaded = tempfile::tempdir().unwrap();
+        std::fs::write(loaded.path().join("authcanary_kc-prod"), "x").unwrap();
+        let folder = loaded.path().to_str().unwrap();
+        assert_eq!(
+            check("kc-prod", Some(folder)),
+            Ok(loaded.path().join("authcanary_kc-prod")),
+            "one of a folder that was loaded whole"
         );
         for name in ["../shadow", "/etc/shadow", "a/b", "", ".."] {
             assert!(

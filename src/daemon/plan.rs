@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::Daemon;
+use super::{Daemon, manager};
 use crate::api::Access;
 use crate::board::Slot;
 use crate::clock;
@@ -33,7 +33,9 @@ impl Daemon {
         match change {
             Change::Taken(plan) => {
                 let probes = plan.probes.len();
+                manager::reloading();
                 self.take_over(*plan).await;
+                manager::ready(probes);
                 tracing::info!(probes, "the configuration was read again and is in force");
             }
             Change::Refused(faults) => {

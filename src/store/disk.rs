@@ -4,16 +4,21 @@
 
 use std::fs;
 use std::io;
+use std::ops::Index;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use strum::IntoEnumIterator;
 use uuid::Uuid;
 
 use super::record::{first_key_at, probe_of, record_key};
+use super::state::Kind;
 use super::writer::Change;
 use super::{Error, Purged};
 use crate::clock;
@@ -36,18 +41,65 @@ pub(super) struct Disk {
     pub(super) lock: Lock,
 }
 
-/// The parts of the database.
+/// The parts of the database, a tree each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Run id → run without evidence.
+    Runs,
+    /// Probe, NUL, run id → the run in short.
+    ByProbe,
+    /// Run id → intent.
+    Open,
+    /// Run id → evidence.
+    Evidence,
+    /// Name → record of the daemon's own state.
+    State(Kind),
+}
+
+impl Part {
+    const RUNS: [Self; 4] = [Self::Runs, Self::ByProbe, Self::Open, Self::Evidence];
+
+    /// All parts, in the order of their index.
+    fn all() -> impl Iterator<Item = Self> {
+        Self::RUNS.into_iter().chain(Kind::iter().map(Self::State))
+    }
+
+    /// Place among the trees.
+    pub(super) fn index(self) -> usize {
+        match self {
+            Self::Runs => 0,
+            Self::ByProbe => 1,
+            Self::Open => 2,
+            Self::Evidence => 3,
+            Self::State(kind) => Self::RUNS.len() + kind as usize,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Runs => "runs",
+            Self::ByProbe => "by_probe",
+            Self::Open => "open",
+            Self::Evidence => "evidence",
+            Self::State(kind) => kind.into(),
+        }
+    }
+}
+
+/// The database, open.
 #[derive(Clone)]
 pub(super) struct Trees {
     db: sled::Db,
-    /// Run id → run without evidence.
-    pub(super) runs: sled::Tree,
-    /// Probe, NUL, run id → the run in short.
-    pub(super) by_probe: sled::Tree,
-    /// Run id → intent.
-    pub(super) open: sled::Tree,
-    /// Run id → evidence.
-    pub(super) evidence: sled::Tree,
+    /// By [`Part::index`].
+    trees: Vec<sled::Tree>,
+}
+
+impl Index<Part> for Trees {
+    type Output = sled::Tree;
+
+    fn index(&self, part: Part) -> &sled::Tree {
+        &self.trees[part.index()]
+    }
 }
 
 pub(super) struct Old {
@@ -66,8 +118,7 @@ impl Trees {
             changes: Vec::new(),
             purged: Purged::default(),
         };
-        for entry in self
-            .runs
+        for entry in self[Part::Runs]
             .range(..first_key_at(runs_before))
             .take(PURGE_STEP)
         {
@@ -77,19 +128,21 @@ impl Trees {
                 .ok()
                 .zip(<[u8; 16]>::try_from(&*key).ok())
                 .map(|(probe, id)| record_key(&probe, id));
-            old.changes.push(Change::Remove {
-                key: key.to_vec(),
-                index_key,
-            });
+            if let Some(index_key) = index_key {
+                old.changes.push(Change::Remove(Part::ByProbe, index_key));
+            }
+            for part in [Part::Runs, Part::Evidence] {
+                old.changes.push(Change::Remove(part, key.to_vec()));
+            }
             old.purged.runs += 1;
         }
-        for key in self
-            .evidence
+        for key in self[Part::Evidence]
             .range(..first_key_at(evidence_before))
             .keys()
             .take(PURGE_STEP)
         {
-            old.changes.push(Change::RemoveEvidence(key?.to_vec()));
+            old.changes
+                .push(Change::Remove(Part::Evidence, key?.to_vec()));
             old.purged.evidence += 1;
         }
         Ok(old)
@@ -97,6 +150,11 @@ impl Trees {
 
     pub(super) fn size_on_disk(&self) -> sled::Result<u64> {
         self.db.size_on_disk()
+    }
+
+    /// All trees, by [`Part::index`].
+    pub(super) fn all(&self) -> &[sled::Tree] {
+        &self.trees
     }
 
     pub(super) fn flush(&self) -> sled::Result<()> {
@@ -149,6 +207,7 @@ enum Fault {
 }
 
 fn try_open(path: &Path) -> Result<Trees, Fault> {
+    wait_until_free(path).map_err(Fault::Ours)?;
     let existed = path.join("db").exists();
     // A broken file makes the database return an error or panic, depending on where it is broken.
     let opened = catch_unwind(AssertUnwindSafe(|| open_trees(path)));
@@ -192,18 +251,14 @@ fn open_trees(path: &Path) -> sled::Result<Trees> {
         .cache_capacity(CACHE_BYTES)
         .flush_every_ms(None);
     let db = config.open()?;
-    let trees = Trees {
-        runs: db.open_tree("runs")?,
-        by_probe: db.open_tree("by_probe")?,
-        open: db.open_tree("open")?,
-        evidence: db.open_tree("evidence")?,
-        db,
-    };
-    for tree in [&trees.runs, &trees.by_probe, &trees.open, &trees.evidence] {
+    let trees = Part::all()
+        .map(|part| db.open_tree(part.name()))
+        .collect::<sled::Result<Vec<_>>>()?;
+    for tree in &trees {
         tree.first()?;
         tree.last()?;
     }
-    Ok(trees)
+    Ok(Trees { db, trees })
 }
 
 /// A full disk or a missing right says nothing about what is in the store.
@@ -215,20 +270,50 @@ fn is_about_the_machine(error: &io::Error) -> bool {
     ) || error.raw_os_error() == Some(Errno::EMFILE as i32)
 }
 
+/// Another process may still be about to end, and a child that is being started holds what its parent had open for a
+/// moment.
+const FOLDER_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Whoever has the folder has the database too, but for threads of its own that take their time to let go of it.
+const DATABASE_PATIENCE: Duration = Duration::from_secs(60);
+
 fn lock(folder: &Path) -> Result<Lock, Error> {
-    let file = fs::File::open(folder).map_err(|source| Error::Folder {
-        path: folder.to_owned(),
+    lock_within(folder, folder, FOLDER_PATIENCE)
+}
+
+/// Waits until a database that this process has closed is really free: it would be refused, and taken for unreadable.
+fn wait_until_free(database: &Path) -> Result<(), Error> {
+    let file = database.join("db");
+    if file.exists() {
+        lock_within(&file, database, DATABASE_PATIENCE)?;
+    }
+    Ok(())
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "opening blocks, and is called off the runtime"
+)]
+fn lock_within(path: &Path, told: &Path, patience: Duration) -> Result<Lock, Error> {
+    let failed = |source| Error::Folder {
+        path: path.to_owned(),
         source,
-    })?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
-        Errno::EWOULDBLOCK => Error::InUse {
-            path: folder.to_owned(),
-        },
-        errno => Error::Folder {
-            path: folder.to_owned(),
-            source: errno.into(),
-        },
-    })
+    };
+    let mut file = fs::File::open(path).map_err(failed)?;
+    let began = Instant::now();
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            Err((same, Errno::EWOULDBLOCK)) if began.elapsed() < patience => file = same,
+            Err((_, Errno::EWOULDBLOCK)) => {
+                return Err(Error::InUse {
+                    path: told.to_owned(),
+                });
+            }
+            Err((_, errno)) => return Err(failed(errno.into())),
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// Runs of real accounts are nobody else's business.

@@ -1,6 +1,8 @@
 //! The one thread that writes. What waits is written as one transaction and made durable by one flush, so that many
 //! runs that end together cost as much as one.
 
+use std::convert::Infallible;
+use std::ops::Index;
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 
@@ -9,7 +11,7 @@ use sled::transaction::{ConflictableTransactionError, TransactionError, Transact
 use tokio::sync::oneshot;
 
 use super::Error;
-use super::disk::Trees;
+use super::disk::{Part, Trees};
 use super::record::Finished;
 
 /// Requests that share one flush at most.
@@ -17,13 +19,10 @@ const GROUP: usize = 256;
 
 /// One change of the store.
 pub(super) enum Change {
-    Begin([u8; 16], Vec<u8>),
+    Put(Part, Vec<u8>, Vec<u8>),
+    Remove(Part, Vec<u8>),
+    /// A run takes the place of its intent.
     Finish(Box<Finished>),
-    Remove {
-        key: Vec<u8>,
-        index_key: Option<Vec<u8>>,
-    },
-    RemoveEvidence(Vec<u8>),
 }
 
 struct Request {
@@ -107,16 +106,10 @@ fn write_until_closed(trees: &Trees, requests: &mpsc::Receiver<Request>) {
 }
 
 fn write(trees: &Trees, group: &[Request]) -> sled::Result<()> {
-    let all = (&trees.runs, &trees.by_probe, &trees.open, &trees.evidence);
     let changes = || group.iter().flat_map(|request| &request.changes);
-    let written = all.transaction(|(runs, by_probe, open, evidence)| {
-        let parts = Parts {
-            runs,
-            by_probe,
-            open,
-            evidence,
-        };
-        changes().try_for_each(|change| parts.apply(change))
+    let written = trees.all().transaction(|trees| {
+        let trees = Parts(trees);
+        changes().try_for_each(|change| trees.apply(change))
     });
     match written {
         Ok(()) => trees.flush(),
@@ -125,39 +118,33 @@ fn write(trees: &Trees, group: &[Request]) -> sled::Result<()> {
     }
 }
 
-struct Parts<'a> {
-    runs: &'a TransactionalTree,
-    by_probe: &'a TransactionalTree,
-    open: &'a TransactionalTree,
-    evidence: &'a TransactionalTree,
+/// The trees inside a transaction.
+struct Parts<'a>(&'a [TransactionalTree]);
+
+impl Index<Part> for Parts<'_> {
+    type Output = TransactionalTree;
+
+    fn index(&self, part: Part) -> &TransactionalTree {
+        &self.0[part.index()]
+    }
 }
 
 impl Parts<'_> {
-    fn apply(
-        &self,
-        change: &Change,
-    ) -> Result<(), ConflictableTransactionError<std::convert::Infallible>> {
+    fn apply(&self, change: &Change) -> Result<(), ConflictableTransactionError<Infallible>> {
         match change {
-            Change::Begin(key, intent) => {
-                self.open.insert(key, &intent[..])?;
+            Change::Put(part, key, value) => {
+                self[*part].insert(&key[..], &value[..])?;
+            }
+            Change::Remove(part, key) => {
+                self[*part].remove(&key[..])?;
             }
             Change::Finish(run) => {
-                self.open.remove(&run.key)?;
-                self.runs.insert(&run.key, &run.run[..])?;
-                self.by_probe.insert(&run.index_key[..], &run.brief[..])?;
+                self[Part::Open].remove(&run.key)?;
+                self[Part::Runs].insert(&run.key, &run.run[..])?;
+                self[Part::ByProbe].insert(&run.index_key[..], &run.brief[..])?;
                 if let Some(evidence) = &run.evidence {
-                    self.evidence.insert(&run.key, &evidence[..])?;
+                    self[Part::Evidence].insert(&run.key, &evidence[..])?;
                 }
-            }
-            Change::Remove { key, index_key } => {
-                self.runs.remove(&key[..])?;
-                if let Some(index_key) = index_key {
-                    self.by_probe.remove(&index_key[..])?;
-                }
-                self.evidence.remove(&key[..])?;
-            }
-            Change::RemoveEvidence(key) => {
-                self.evidence.remove(&key[..])?;
             }
         }
         Ok(())

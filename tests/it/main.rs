@@ -11,4 +11,5 @@ mod loopback;
 mod otlp;
 mod reload;
 mod serving;
+mod systemd;
 mod telemetry;

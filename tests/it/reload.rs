@@ -1,7 +1,10 @@
 //! The configuration changes under a daemon that serves: the real binary, real files.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -75,4 +78,38 @@ async fn a_hangup_reads_the_files_again_and_ends_nothing() {
     daemon.log_with("it takes effect at the next start");
     daemon.log_with("read again and is in force");
     daemon.probes_become(&["generic/prod"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_manager_is_told_of_start_life_reload_and_end() {
+    let folder = folder();
+    write(folder.path(), &["prod"]);
+    let path = folder.path().join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager
+        .set_read_timeout(Some(Duration::from_secs(120)))
+        .unwrap();
+    let told = |words: &str| {
+        let mut message = [0; 4096];
+        while let Ok(length) = manager.recv(&mut message) {
+            let message = String::from_utf8_lossy(&message[..length]);
+            if message.lines().any(|line| line == words) {
+                return message.into_owned();
+            }
+        }
+        panic!("the manager was not told {words}");
+    };
+    let environment = [
+        ("NOTIFY_SOCKET", path.as_os_str()),
+        ("WATCHDOG_USEC", OsStr::new("60000000")),
+    ];
+    let daemon = Serving::start_with(folder.path(), environment);
+    assert!(told("READY=1").contains("STATUS=1 probes at work"));
+    told("WATCHDOG=1");
+    daemon.hang_up();
+    told("RELOADING=1");
+    told("READY=1");
+    let (status, _) = daemon.stop();
+    told("STOPPING=1");
+    assert!(status.success());
 }

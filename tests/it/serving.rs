@@ -1,5 +1,6 @@
 //! The real binary, serving.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
@@ -21,13 +22,13 @@ pub(crate) struct Serving {
 impl Serving {
     /// With the `authcanary.yaml` of this folder.
     pub(crate) fn start(folder: &Path) -> Self {
-        Self::start_with(folder, [])
+        Self::start_with(folder, [("", ""); 0])
     }
 
     /// The same with further variables in its environment.
-    pub(crate) fn start_with<'a>(
+    pub(crate) fn start_with<K: AsRef<OsStr>, V: AsRef<OsStr>>(
         folder: &Path,
-        variables: impl IntoIterator<Item = (&'a str, &'a str)>,
+        variables: impl IntoIterator<Item = (K, V)>,
     ) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_authcanary"))
             .args(["serve", "-c"])

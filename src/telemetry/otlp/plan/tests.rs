@@ -2,12 +2,12 @@ use std::collections::BTreeMap;
 
 use super::*;
 
-fn read(file: Option<Settings>, variables: &[(&str, &str)]) -> Result<Plans, OtlpError> {
+fn read(file: Option<&Settings>, variables: &[(&str, &str)]) -> Result<Plans, OtlpError> {
     let variables: BTreeMap<String, String> = variables
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
-    plan(file.as_ref(), |name| variables.get(name).cloned())
+    plan(file, |name| variables.get(name).cloned())
 }
 
 fn file(endpoint: &str) -> Settings {
@@ -41,7 +41,7 @@ fn headers(plan: &Plan) -> Vec<(String, String)> {
 #[test]
 fn without_a_collector_nothing_is_sent() {
     assert_eq!(addresses(&read(None, &[]).unwrap()), []);
-    let section_without_address = read(Some(Settings::default()), &[]).unwrap();
+    let section_without_address = read(Some(&Settings::default()), &[]).unwrap();
     assert_eq!(addresses(&section_without_address), []);
 }
 
@@ -53,7 +53,7 @@ fn paths_follow_the_protocol() {
         ("https://c/otlp", "https://c/otlp/v1/traces"),
         ("https://c/otlp/", "https://c/otlp/v1/traces"),
     ] {
-        let plans = read(Some(file(base)), &[]).unwrap();
+        let plans = read(Some(&file(base)), &[]).unwrap();
         assert_eq!(addresses(&plans)[0], ("traces", expected.to_owned()));
         assert_eq!(plans.signals.len(), 3);
     }
@@ -61,7 +61,7 @@ fn paths_follow_the_protocol() {
         protocol: Some(Protocol::Grpc),
         ..file("http://c:4317")
     };
-    let plans = read(Some(grpc), &[]).unwrap();
+    let plans = read(Some(&grpc), &[]).unwrap();
     assert_eq!(addresses(&plans)[2], ("logs", "http://c:4317/".to_owned()));
 }
 
@@ -134,7 +134,7 @@ fn the_file_wins_over_the_environment() {
         ..file("http://file:4318")
     };
     let plans = read(
-        Some(settings),
+        Some(&settings),
         &[
             ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://other/"),
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
@@ -161,7 +161,7 @@ fn the_file_wins_over_the_environment() {
 #[test]
 fn signals_can_be_switched_off() {
     let sent = |variable, value| {
-        let plans = read(Some(file("http://c/")), &[(variable, value)]).unwrap();
+        let plans = read(Some(&file("http://c/")), &[(variable, value)]).unwrap();
         plans
             .signals
             .iter()
@@ -202,7 +202,7 @@ fn addresses_that_are_none_stop_the_start_and_other_values_are_passed_over() {
         assert!(read.is_err() || address.is_empty(), "{address}");
     }
     let plans = read(
-        Some(file("http://c/")),
+        Some(&file("http://c/")),
         &[
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
