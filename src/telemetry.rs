@@ -96,7 +96,7 @@ impl Telemetry {
         instruments.store_quarantined.record(0, &[]);
         losses.count_in(&instruments.otlp_lost);
         let queues = exporters.start(&resource);
-        if let Some(logs) = &queues.logs {
+        if let Some(logs) = queues.logs() {
             logs::send_by(logs);
         }
         Ok(Self {
@@ -132,13 +132,14 @@ impl Telemetry {
         }
     }
 
-    /// Sends what still waits, as far as that is possible within `limit`; then nothing is sent any more. Blocks.
-    pub fn shutdown(&self, limit: Duration) {
+    /// Sends what still waits, as far as that is possible within `limit`, and says whether traces and log got through;
+    /// then nothing is sent any more. Blocks.
+    pub fn shutdown(&self, limit: Duration) -> bool {
         std::thread::scope(|scope| {
-            scope.spawn(|| self.queues.shutdown(limit));
             // A collector that takes nothing has been told of already.
             scope.spawn(|| self.provider.shutdown_with_timeout(limit));
-        });
+            self.queues.shutdown(limit)
+        })
     }
 
     /// Counts a finished run.

@@ -50,8 +50,11 @@ pub(crate) async fn run(daemon: Daemon, args: Args) -> anyhow::Result<Exit> {
         .collect()
         .await;
     tools.shutdown().await;
-    let _ = spawn_blocking(move || telemetry.shutdown(serve::FLUSH)).await;
+    let sent = spawn_blocking(move || telemetry.shutdown(serve::FLUSH)).await;
     bar.finish_and_clear();
+    if !sent? {
+        eprintln!("authcanary: the collector did not take all telemetry of this");
+    }
     let runs: Vec<Run> = runs.into_iter().flatten().collect();
     print(&runs, args.format)?;
     Ok(exit(&runs))

@@ -198,10 +198,11 @@ impl Exporters {
             let processor = BatchLogProcessor::builder(outlet.guard)
                 .with_batch_config(config.build())
                 .build();
-            SdkLoggerProvider::builder()
+            let provider = SdkLoggerProvider::builder()
                 .with_resource(resource.clone())
-                .with_log_processor(Bounded::new(processor, state))
-                .build()
+                .with_log_processor(Bounded::new(processor, state.clone()))
+                .build();
+            Logs { provider, state }
         });
         Queues {
             traces,
@@ -242,7 +243,7 @@ impl Losses {
 /// The queues at work.
 pub(super) struct Queues {
     traces: Option<Traces>,
-    pub(super) logs: Option<SdkLoggerProvider>,
+    logs: Option<Logs>,
     sampled: f64,
 }
 
@@ -251,7 +252,17 @@ struct Traces {
     state: State,
 }
 
+struct Logs {
+    provider: SdkLoggerProvider,
+    state: State,
+}
+
 impl Queues {
+    /// Where the log is sent by.
+    pub(super) fn logs(&self) -> Option<&SdkLoggerProvider> {
+        self.logs.as_ref().map(|logs| &logs.provider)
+    }
+
     /// Whether a run of this trace is to be sent.
     pub(super) fn wants(&self, trace: opentelemetry::TraceId) -> bool {
         self.traces.is_some() && plan::is_sampled(self.sampled, trace.to_bytes())
@@ -269,15 +280,18 @@ impl Queues {
         }
     }
 
-    /// Sends what waits, as far as that is possible within `limit`. Blocks.
-    pub(super) fn shutdown(&self, limit: Duration) {
+    /// Sends what waits, as far as that is possible within `limit`, and says whether all of it was taken. Blocks.
+    pub(super) fn shutdown(&self, limit: Duration) -> bool {
         std::thread::scope(|scope| {
             if let Some(traces) = &self.traces {
                 scope.spawn(|| traces.processor.shutdown_with_timeout(limit));
             }
             if let Some(logs) = &self.logs {
-                scope.spawn(|| logs.shutdown_with_timeout(limit));
+                scope.spawn(|| logs.provider.shutdown_with_timeout(limit));
             }
         });
+        let traces = self.traces.as_ref().map(|traces| &traces.state);
+        let logs = self.logs.as_ref().map(|logs| &logs.state);
+        traces.into_iter().chain(logs).all(State::is_through)
     }
 }

@@ -470,6 +470,29 @@ async fn a_check_sends_its_traces_and_no_figures() {
     let spans = kept.spans(id(&report["runs"][0]));
     named(&spans, "run loopback/bad");
     assert!(kept.metrics.is_empty());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!said.contains("telemetry"), "{said}");
+
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")];
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(
+        &config,
+        text.replace(&section(&receiver.url(), ""), NOTHING),
+    )
+    .unwrap();
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_authcanary"))
+        .args(["check", "loopback/good", "-c"])
+        .arg(&config)
+        .envs(variables)
+        .output()
+        .await
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "the collector is no target");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("the collector did not take all telemetry"),
+        "{said}"
+    );
     scene.provider.stop().await;
 }
 

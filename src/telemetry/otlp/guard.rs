@@ -91,6 +91,11 @@ impl State {
         *self.trouble() = Some(trouble);
     }
 
+    /// Whether the last of it was taken, and nothing waits.
+    pub(super) fn is_through(&self) -> bool {
+        !self.0.failing.load(Ordering::Acquire) && self.0.waiting.load(Ordering::Acquire) == 0
+    }
+
     /// Whether there is room for so many more; what has none is counted as lost.
     pub(super) fn admit(&self, count: usize) -> bool {
         let room = self
