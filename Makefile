@@ -6,11 +6,12 @@
 #   make bench   figures against other tools, as ratios measured in one run
 #   make setup   only what the others need: a browser and its driver, the Node packages
 
-.PHONY: demo test lint bench setup browser firefox analyzer
+.PHONY: demo test lint bench setup browser firefox curl analyzer
 .DELETE_ON_ERROR:
 
 # npm writes this file last, so it stands for a complete folder and goes when the folder goes.
 PROVIDER := tests/live/oidc-provider/node_modules/.package-lock.json
+HAR := tests/live/har/node_modules/.package-lock.json
 PLAYWRIGHT := benches/playwright/node_modules/.package-lock.json
 
 # The driver of Firefox is a crate; Debian has only the browser.
@@ -34,13 +35,17 @@ bench: setup $(PLAYWRIGHT)
 	python3 benches/journey.py
 	cargo bench --locked --bench daemon
 
-setup: browser firefox analyzer $(PROVIDER) $(GECKODRIVER)
+setup: browser firefox curl analyzer $(PROVIDER) $(HAR) $(GECKODRIVER)
 
 browser:
 	@.ci/install chromium=chromium chromedriver=chromium-driver
 
 firefox:
 	@.ci/install firefox=firefox-esr
+
+# What a run leaves for others to run is run.
+curl:
+	@.ci/install curl=curl
 
 # Judges the unit that is shipped.
 analyzer:
@@ -49,7 +54,7 @@ analyzer:
 $(GECKODRIVER):
 	cargo install --debug --locked --root .tools --version 0.37.1 geckodriver
 
-$(PROVIDER) $(PLAYWRIGHT): %/node_modules/.package-lock.json: %/package.json %/package-lock.json
+$(PROVIDER) $(HAR) $(PLAYWRIGHT): %/node_modules/.package-lock.json: %/package.json %/package-lock.json
 	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20 or later with npm" >&2; exit 1; }
 	npm ci --prefix $* --no-audit --no-fund
 	@touch $@

@@ -3,6 +3,7 @@
 //! Names of probes hold slashes. In an address they may stand as they are, or percent-encoded.
 
 mod access;
+mod evidence;
 mod pages;
 mod problem;
 mod view;
@@ -57,8 +58,14 @@ pub fn router(state: State) -> Router {
         .route("/metrics", get(metrics))
         .route("/api/v1/runs", get(runs))
         .route("/api/v1/runs/{id}", get(run))
-        .route("/api/v1/runs/{id}/evidence", get(evidence))
-        .route("/api/v1/runs/{id}/evidence/screenshot.png", get(screenshot))
+        .route("/api/v1/runs/{id}/evidence", get(evidence::json))
+        .route("/api/v1/runs/{id}/evidence.har", get(evidence::har))
+        .route("/api/v1/runs/{id}/evidence.md", get(evidence::markdown))
+        .route("/api/v1/runs/{id}/evidence.curl", get(evidence::curl))
+        .route(
+            "/api/v1/runs/{id}/evidence/screenshot.png",
+            get(evidence::screenshot),
+        )
         .route("/api/v1/probes", get(probes))
         .route("/api/v1/probes/{*rest}", get(probe).post(run_now))
         .route("/", get(pages::index))
@@ -188,32 +195,6 @@ async fn run(
     let mut run = state.store.get(id).await?.ok_or_else(|| no_such_run(id))?;
     run.evidence = state.store.evidence(id).await?;
     Ok(Json(run).into_response())
-}
-
-async fn evidence(
-    Extract(state): Extract<State>,
-    id: Result<Path<RunId>, PathRejection>,
-) -> Result<Response, Problem> {
-    let id = run_id(id)?;
-    match state.store.evidence(id).await? {
-        Some(evidence) => Ok(Json(evidence).into_response()),
-        None => Err(Problem::not_found(format!(
-            "there is no evidence of run {id}, or no longer"
-        ))),
-    }
-}
-
-async fn screenshot(
-    Extract(state): Extract<State>,
-    id: Result<Path<RunId>, PathRejection>,
-) -> Result<Response, Problem> {
-    let id = run_id(id)?;
-    match state.store.screenshot(id).await? {
-        Some(png) => Ok(([(header::CONTENT_TYPE, "image/png")], png).into_response()),
-        None => Err(Problem::not_found(format!(
-            "there is no screenshot of run {id}, or no longer"
-        ))),
-    }
 }
 
 async fn probes(Extract(state): Extract<State>) -> Result<Json<Probes>, Problem> {

@@ -7,6 +7,7 @@ mod explain;
 mod reload;
 mod report;
 mod serve;
+mod validate;
 
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use crate::config::{self, Daemon, Fault, FileKind};
+use crate::config::{self, Daemon, FileKind};
 use crate::telemetry::LogLayer;
 
 /// How a command ended, as its exit code.
@@ -96,11 +97,8 @@ enum Command {
     Serve,
     /// Run probes now, in this process, print what happened and exit
     Check(check::Args),
-    /// Read the configuration and list everything that is wrong with it
-    Validate {
-        #[arg(long, value_enum, default_value_t = Format::Pretty)]
-        format: Format,
-    },
+    /// Audit the configuration: list everything that is wrong with it, or will be one day
+    Validate(validate::Args),
     /// Print the JSON Schema of both files, for editors
     Schema {
         /// Only one of them
@@ -167,7 +165,7 @@ fn run(args: Args) -> anyhow::Result<Exit> {
             );
             Ok(Exit::Ok)
         }
-        Command::Validate { format } => validate(config, format),
+        Command::Validate(args) => validate::run(config, &args),
         Command::Check(check) => {
             with_config(config, |daemon| on_runtime(check::run(daemon, check)))
         }
@@ -225,38 +223,11 @@ fn not_yet(daemon: &Daemon) -> Vec<String> {
 
 /// The named file, or the first of the usual places; where there is none, the message names the one that should be.
 fn load(file: Option<&Path>) -> Result<Daemon, config::Faults> {
-    let usual = || config::default_file().unwrap_or_else(|| "authcanary.yaml".into());
-    config::load(&file.map_or_else(usual, Path::to_path_buf))
+    config::load(&file.map_or_else(usual_file, Path::to_path_buf))
 }
 
-fn validate(file: Option<&Path>, format: Format) -> anyhow::Result<Exit> {
-    let result = load(file);
-    let faults: Vec<&Fault> = result
-        .as_ref()
-        .err()
-        .into_iter()
-        .flat_map(config::Faults::iter)
-        .collect();
-    say(&match (format, &result) {
-        (Format::Json, _) => {
-            serde_json::to_string_pretty(&serde_json::json!({ "faults": faults }))?
-        }
-        (Format::Junit, _) => report::junit_faults(&faults)?,
-        (Format::Github, Err(faults)) => faults.github(),
-        (Format::Pretty, Err(faults)) => faults.to_string(),
-        (Format::Github | Format::Pretty, Ok(daemon)) => {
-            format!(
-                "{}: {} probes, no faults",
-                daemon.source.display(),
-                daemon.probes.len()
-            )
-        }
-    })?;
-    Ok(if result.is_ok() {
-        Exit::Ok
-    } else {
-        Exit::Config
-    })
+fn usual_file() -> PathBuf {
+    config::default_file().unwrap_or_else(|| "authcanary.yaml".into())
 }
 
 fn print_schema(file: Option<SchemaFile>) -> anyhow::Result<Exit> {
@@ -281,7 +252,8 @@ fn start_log(filter: Option<&str>, format: LogFormat, command: &Command) -> anyh
     let usual = match command {
         // What exporters say of their failures is said in the daemon's own words.
         Command::Serve => "authcanary=info,warn,opentelemetry=off",
-        _ => "error,opentelemetry=off",
+        // A certificate that is refused is part of the result.
+        _ => "error,opentelemetry=off,rustls_platform_verifier=off",
     };
     let filter = EnvFilter::try_new(filter.unwrap_or(usual)).context("--log is no filter")?;
     let to_stderr = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);

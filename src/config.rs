@@ -11,6 +11,7 @@ mod daemon;
 mod explain;
 mod fault;
 mod layers;
+mod places;
 mod probe;
 mod read;
 mod report;
@@ -22,9 +23,11 @@ mod watch;
 mod words;
 mod yaml;
 
+pub use address::is_loopback;
 pub use daemon::{Daemon, default_store_path};
-pub use fault::{Fault, Faults};
-pub use read::{default_file, load};
+pub use fault::{Fault, Faults, rule};
+pub use places::{Place, Places};
+pub use read::{Reading, default_file, load, read};
 pub use schema::{FileKind, schema};
 pub use sections::{
     Channel, Email, Keep, OneOrMany, Pagerduty, Route, Slack, Store, TextOrSecret, Webhook,

@@ -98,7 +98,11 @@ fn pattern(pattern: &str) -> Regex {
 /// of ids that mean something else.
 pub fn of(evidence: &Evidence, stop: Option<&Stop>) -> Vec<CorrelationId> {
     let mut found = Found {
-        place: (Stage::Config, None),
+        place: Place {
+            stage: Stage::Config,
+            exchange: None,
+            hop: None,
+        },
         ids: Vec::new(),
     };
     let last = evidence.exchanges.len().checked_sub(1);
@@ -110,8 +114,24 @@ pub fn of(evidence: &Evidence, stop: Option<&Stop>) -> Vec<CorrelationId> {
         let reads_body = is_bad || (has_stopped && last == Some(index));
         found.answer(index, exchange, reads_body);
     }
+    for (index, hop) in evidence.hops.iter().enumerate() {
+        // At the last one it stopped, if it stopped in the browser.
+        let stopped_at = stop.map(|stop| stop.stage).filter(|stage| {
+            index + 1 == evidence.hops.len() && *stage > Stage::Authorize && stage.is_in_browser()
+        });
+        found.place = Place {
+            stage: stopped_at.unwrap_or(Stage::Authorize),
+            exchange: None,
+            hop: Some(index),
+        };
+        found.headers(&hop.response_headers);
+    }
     if let Some(stop) = stop {
-        found.place = (stop.stage, None);
+        found.place = Place {
+            stage: stop.stage,
+            exchange: None,
+            hop: None,
+        };
         if let Fault::Callback(raw) = &stop.fault {
             found.parameters(&raw.body);
         }
@@ -125,27 +145,42 @@ pub fn of(evidence: &Evidence, stop: Option<&Stop>) -> Vec<CorrelationId> {
 
 struct Found {
     /// Where is being looked at.
-    place: (Stage, Option<usize>),
+    place: Place,
     ids: Vec<CorrelationId>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Place {
+    stage: Stage,
+    exchange: Option<usize>,
+    hop: Option<usize>,
 }
 
 impl Found {
     fn answer(&mut self, index: usize, exchange: &Exchange, reads_body: bool) {
-        self.place = (exchange.stage, Some(index));
-        for (name, value) in &exchange.response_headers {
-            let plain = squash(name);
-            let named = HEADERS.contains(&name.as_str())
-                || HEADER_PARTS.iter().any(|part| plain.contains(part));
-            if named {
-                self.add(name, value);
-            }
-        }
+        self.place = Place {
+            stage: exchange.stage,
+            exchange: Some(index),
+            hop: None,
+        };
+        self.headers(&exchange.response_headers);
         if !reads_body {
             return;
         }
         match serde_json::from_str::<Value>(&exchange.response_body) {
             Ok(value) => self.value(&value, 0),
             Err(_) => self.text(&TAG.replace_all(&exchange.response_body, " ")),
+        }
+    }
+
+    fn headers(&mut self, headers: &[(String, String)]) {
+        for (name, value) in headers {
+            let plain = squash(name);
+            let named = HEADERS.contains(&name.as_str())
+                || HEADER_PARTS.iter().any(|part| plain.contains(part));
+            if named {
+                self.add(name, value);
+            }
         }
     }
 
@@ -207,18 +242,23 @@ impl Found {
 
     /// The same name with the same value may stand in a member and in a text; it counts once.
     fn add(&mut self, name: &str, value: &str) {
-        let (stage, exchange) = self.place;
+        let Place {
+            stage,
+            exchange,
+            hop,
+        } = self.place;
         let value = value.trim();
         let hidden = value.contains("[redacted-") || value.chars().any(char::is_control);
         let is_name = VALUE_CHARS.contains(&value.chars().count()) && !hidden;
         let known = self.ids.iter().any(|id| {
-            (id.exchange, id.value.as_str()) == (exchange, value)
+            (id.exchange, id.hop, id.value.as_str()) == (exchange, hop, value)
                 && squash(&id.name) == squash(name)
         });
         if is_name && !known && self.ids.len() < LIMIT {
             self.ids.push(CorrelationId {
                 stage,
                 exchange,
+                hop,
                 name: name.to_owned(),
                 value: value.to_owned(),
             });

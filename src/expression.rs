@@ -81,6 +81,20 @@ impl Condition {
         })
         .map_err(ExpressionError::Evaluation)?
     }
+
+    /// For which statuses it holds; `None` where it looks at anything else as well, and can so not be told beforehand.
+    pub fn statuses(&self, statuses: &[u16]) -> Option<Vec<u16>> {
+        let references = self.0.references();
+        if references.variables().iter().any(|name| *name != "status") {
+            return None;
+        }
+        let holds = |status: &u16| {
+            let mut context = Context::default();
+            context.add_variable_from_value("status", Value::Int((*status).into()));
+            matches!(self.0.execute(&context), Ok(Value::Bool(true)))
+        };
+        contain(|| statuses.iter().copied().filter(holds).collect()).ok()
+    }
 }
 
 impl Facts<'_> {

@@ -25,6 +25,8 @@ pub mod signin;
 pub mod provider;
 pub mod verdict;
 
+pub mod bundle;
+
 pub mod alert;
 
 pub mod schedule;
@@ -53,6 +55,8 @@ pub mod board;
 pub mod api;
 
 pub mod config;
+
+pub mod audit;
 
 // Root: what runs it all.
 pub mod daemon;

@@ -185,9 +185,12 @@ pub struct Evidence {
 pub struct CorrelationId {
     /// The step at which it was seen.
     pub stage: Stage,
-    /// Place of the answer among `exchanges`; absent for what a page or a callback showed.
+    /// Place of the answer among `exchanges`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exchange: Option<usize>,
+    /// Place of the answer among `hops`. Without either it is what the page or the callback showed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hop: Option<usize>,
     /// As the other side calls it: `x-ms-request-id`, `Trace ID`.
     pub name: String,
     pub value: String,
@@ -256,8 +259,14 @@ pub struct Hop {
     pub url: String,
     /// Absent when the request was held back or failed.
     pub status: Option<u16>,
+    /// Names in lower case.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub response_headers: Vec<(String, String)>,
     /// Milliseconds since the browser's part began.
     pub at_ms: u64,
+    /// Milliseconds to the end of the answer, or to the failure; absent while it is open, and when it was held back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took_ms: Option<u64>,
     /// The browser's own word for a failure, such as `net::ERR_CONNECTION_REFUSED`.
     pub error: Option<String>,
 }

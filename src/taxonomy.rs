@@ -326,6 +326,21 @@ classes! {
     }
 }
 
+impl Stage {
+    /// Whether the browser walks this step.
+    pub const fn is_in_browser(self) -> bool {
+        matches!(
+            self,
+            Self::Authorize
+                | Self::Login
+                | Self::Mfa
+                | Self::Consent
+                | Self::Callback
+                | Self::Logout
+        )
+    }
+}
+
 impl Class {
     /// The kind this class belongs to.
     pub const fn family(self) -> Family {

@@ -277,7 +277,10 @@ struct RunPage {
     /// Delay of the start; absent for a run that a person asked for.
     late: Option<String>,
     trouble: Option<Trouble>,
+    /// The rule that decided; absent in old records.
+    rule: Option<String>,
     raw: Option<crate::run::Raw>,
+    trace: String,
     lanes: Vec<Lane>,
     clock: Option<String>,
     warnings: Vec<Warned>,
@@ -329,7 +332,12 @@ impl RunPage {
                 .verdict
                 .as_ref()
                 .map(|verdict| Trouble::new(verdict, &run.provider, 1)),
+            rule: run
+                .verdict
+                .as_ref()
+                .and_then(|verdict| verdict.rule.clone()),
             raw: run.verdict.as_ref().and_then(|verdict| verdict.raw.clone()),
+            trace: run.id.trace_id().to_string(),
             lanes: chart::lanes(&run.steps),
             clock: evidence
                 .as_ref()

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use fantoccini::Client;
 use fantoccini::wd::WindowHandle;
+use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -228,8 +229,16 @@ impl Tab {
         let mut hops = self.session().board.read(|watch| watch.hops.clone());
         for hop in &mut hops {
             hop.url = redactor.url(&hop.url);
+            for (name, value) in &mut hop.response_headers {
+                *value = redactor.header(name, value);
+            }
         }
         hops
+    }
+
+    /// When the browser's part began, from which hops count their time.
+    pub fn began_at(&self) -> Timestamp {
+        self.session().board.began_at()
     }
 
     /// Errors that pages wrote to the console so far.

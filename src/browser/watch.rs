@@ -8,6 +8,8 @@ use super::catch::{Catch, Caught, Paused, Request};
 use super::fault;
 use crate::run::{Finding, Hop};
 
+/// Headers of one answer that are kept.
+const HEADER_LIMIT: usize = 64;
 const HOP_LIMIT: usize = 200;
 const CONSOLE_LIMIT: usize = 50;
 const DIALOG_LIMIT: usize = 20;
@@ -104,11 +106,11 @@ impl Watch {
                 None
             }
             "network.responseCompleted" => {
-                self.response(&event);
+                self.response(&event, at_ms);
                 None
             }
             "network.fetchError" => {
-                self.error(&event);
+                self.error(&event, at_ms);
                 None
             }
             _ => None,
@@ -158,7 +160,7 @@ impl Watch {
         Some(("Fetch.fulfillRequest", parameters))
     }
 
-    fn response(&mut self, event: &NetworkEvent) {
+    fn response(&mut self, event: &NetworkEvent, at_ms: u64) {
         let Some(response) = &event.response else {
             return;
         };
@@ -166,6 +168,8 @@ impl Watch {
         let is_held = self.is_held(event);
         if let Some(hop) = self.find(event, &response.url).filter(|_| !is_held) {
             hop.status = Some(response.status);
+            hop.response_headers = response.texts();
+            hop.took_ms = Some(at_ms.saturating_sub(hop.at_ms));
         }
     }
 
@@ -181,7 +185,7 @@ impl Watch {
         }
     }
 
-    fn error(&mut self, event: &NetworkEvent) {
+    fn error(&mut self, event: &NetworkEvent, at_ms: u64) {
         let error = event.error_text.clone().unwrap_or_default();
         let is_held = self.is_held(event);
         let found = self.find(event, &event.request.url);
@@ -189,6 +193,7 @@ impl Watch {
             return;
         };
         hop.error = Some(error.clone());
+        hop.took_ms = Some(at_ms.saturating_sub(hop.at_ms));
         let url = event.request.url.clone();
         self.failed = fault::of_load(&error, &url);
     }
@@ -241,7 +246,9 @@ impl Watch {
             method: event.request.method.clone(),
             url: event.request.url.clone(),
             status: None,
+            response_headers: Vec::new(),
             at_ms,
+            took_ms: None,
             error: None,
         });
     }
@@ -301,6 +308,21 @@ impl Response {
             .find(|header| header.name.eq_ignore_ascii_case(name))?;
         header.value["value"].as_str()
     }
+
+    /// All headers whose values are text. Several of one name may come as lines of one value, and a line is what redaction
+    /// reads.
+    fn texts(&self) -> Vec<(String, String)> {
+        let texts = self.headers.iter().take(HEADER_LIMIT);
+        let texts = texts.filter(|header| header.value["type"] == "string");
+        let lines = texts.flat_map(|header| {
+            let name = header.name.to_ascii_lowercase();
+            let value = header.value["value"].as_str().unwrap_or_default();
+            value
+                .lines()
+                .map(move |line| (name.clone(), line.to_owned()))
+        });
+        lines.collect()
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -340,8 +362,10 @@ mod tests {
             None
         );
         let mut response = first;
-        response["response"] =
-            json!({"url": "https://op.example.com/auth?x=1", "status": 302, "headers": []});
+        response["response"] = json!({"url": "https://op.example.com/auth?x=1", "status": 302, "headers": [
+            {"name": "X-Request-Id", "value": {"type": "string", "value": "r-1"}},
+            {"name": "X-Odd", "value": {"type": "base64", "value": "/w=="}},
+        ]});
         watch.take("network.responseCompleted", response, 2);
         let callback = request("1", "https://app.example.com/cb?code=c", true);
         let reaction = watch.take("network.beforeRequestSent", callback.clone(), 3);
@@ -359,9 +383,11 @@ mod tests {
         let seen: Vec<_> = watch
             .hops
             .iter()
-            .map(|hop| (hop.status, hop.at_ms, hop.error.clone()))
+            .map(|hop| (hop.status, hop.at_ms, hop.took_ms, hop.error.clone()))
             .collect();
-        assert_eq!(seen, [(Some(302), 1, None), (None, 3, None)]);
+        assert_eq!(seen, [(Some(302), 1, Some(1), None), (None, 3, None, None)]);
+        let id = ("x-request-id".to_owned(), "r-1".to_owned());
+        assert_eq!(watch.hops[0].response_headers, [id]);
     }
 
     #[test]

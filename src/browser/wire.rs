@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::{SinkExt, StreamExt};
+use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
@@ -14,6 +15,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use super::watch::{Reaction, Watch};
+use crate::clock;
 
 /// Why a command has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +88,7 @@ struct Shown {
     watch: Watch,
     closed: bool,
     began: Instant,
+    began_at: Timestamp,
 }
 
 impl Board {
@@ -94,6 +97,7 @@ impl Board {
             watch: Watch::default(),
             closed: false,
             began: Instant::now(),
+            began_at: clock::now(),
         })))
     }
 
@@ -102,6 +106,7 @@ impl Board {
         self.0.send_modify(|shown| {
             shown.watch = Watch::new(context);
             shown.began = Instant::now();
+            shown.began_at = clock::now();
         });
     }
 
@@ -113,6 +118,11 @@ impl Board {
     /// Reads the watch of the run.
     pub(super) fn read<T>(&self, read: impl FnOnce(&Watch) -> T) -> T {
         read(&self.0.borrow().watch)
+    }
+
+    /// When the run began, from which hops count their time.
+    pub(super) fn began_at(&self) -> Timestamp {
+        self.0.borrow().began_at
     }
 
     /// Waits until the watch shows something, or the browser is gone.

@@ -6,7 +6,6 @@ use std::time::Duration;
 use comfy_table::{CellAlignment, Table, TableStyle};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use crate::config::Fault;
 use crate::run::Run;
 use crate::taxonomy::Outcome;
 
@@ -37,6 +36,9 @@ pub(crate) fn pretty(run: &Run) -> String {
             verdict.class.meaning()
         );
         let _ = writeln!(text, "  seen      {}", verdict.detail);
+        if let Some(rule) = &verdict.rule {
+            let _ = writeln!(text, "  rule      {rule}");
+        }
         let _ = writeln!(text, "  whose     {}", verdict.cause);
         let _ = writeln!(
             text,
@@ -128,19 +130,10 @@ pub(crate) fn junit(runs: &[Run]) -> anyhow::Result<String> {
     junit_report("sign-in", cases)
 }
 
-/// One failed test case a fault.
-pub(crate) fn junit_faults(faults: &[&Fault]) -> anyhow::Result<String> {
-    let cases = faults.iter().map(|fault| {
-        let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-        status
-            .set_message(fault.message.as_str())
-            .set_description(fault.to_string());
-        TestCase::new(format!("{}:{}", fault.file.display(), fault.line), status)
-    });
-    junit_report("configuration", cases)
-}
-
-fn junit_report(suite: &str, cases: impl Iterator<Item = TestCase>) -> anyhow::Result<String> {
+pub(crate) fn junit_report(
+    suite: &str,
+    cases: impl Iterator<Item = TestCase>,
+) -> anyhow::Result<String> {
     let mut suite = TestSuite::new(suite);
     suite.add_test_cases(cases);
     let mut report = Report::new("authcanary");
@@ -163,10 +156,12 @@ pub(crate) fn github(run: &Run) -> Option<String> {
         verdict.detail,
         verdict.action.advice()
     );
-    // Line breaks would end the command.
-    let text = text
-        .replace('%', "%25")
+    Some(format!("::{level} title={}::{}", run.probe, escape(&text)))
+}
+
+/// Text inside a workflow command, which a line break would end.
+pub(crate) fn escape(text: &str) -> String {
+    text.replace('%', "%25")
         .replace('\r', "%0D")
-        .replace('\n', "%0A");
-    Some(format!("::{level} title={}::{text}", run.probe))
+        .replace('\n', "%0A")
 }

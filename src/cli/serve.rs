@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 use super::{Exit, reload};
 use crate::config::Daemon;
 use crate::daemon::{self, Change, Runner};
-use crate::evidence::Folder;
+use crate::evidence::Sample;
 use crate::journey::Tools;
 use crate::pipeline;
 use crate::run::Run;
@@ -63,8 +63,8 @@ pub(crate) async fn serve(
         probes: config.probes,
         store: config.store.path.clone(),
     };
-    let folder = Folder::of_store(&config.store.path);
-    let runner = runner(tools.clone(), config.location, folder, seen);
+    let sample = Sample::of(config.store.evidence_every);
+    let runner = runner(tools.clone(), config.location, sample, seen);
     let served = tokio::select! {
         served = daemon::serve(settings, listener, runner, stop) => served,
         () = count_browsers(&tools, &telemetry) => Ok(()),
@@ -96,18 +96,16 @@ async fn count_browsers(tools: &Tools, telemetry: &Telemetry) {
 fn runner(
     tools: Tools,
     location: String,
-    folder: Folder,
+    sample: Sample,
     seen: impl Fn(&Run) + Send + Sync + 'static,
 ) -> Runner {
-    let shared = Arc::new((tools, location, folder, seen));
+    let shared = Arc::new((tools, location, sample, seen));
     Arc::new(move |probe, id, scheduled_at| {
         let shared = Arc::clone(&shared);
         async move {
-            let (tools, location, folder, seen) = shared.as_ref();
+            let (tools, location, sample, seen) = shared.as_ref();
             let mut run = pipeline::execute(&probe, id, location, scheduled_at, tools).await;
-            if let Err(error) = tokio::task::block_in_place(|| folder.save(&mut run)) {
-                tracing::warn!(run.id = %id, %error, "the evidence could not be written");
-            }
+            sample.thin(&mut run);
             seen(&run);
             run
         }

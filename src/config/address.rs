@@ -2,8 +2,9 @@
 
 use url::{Host, Url};
 
-use crate::probe::RedirectUri;
+use crate::probe::{RedirectUri, RedirectUriError};
 
+use super::fault::rule;
 use super::scalar::{Reason, Scalar, plain};
 
 /// Any `http` or `https` address without credentials in it.
@@ -38,7 +39,8 @@ impl Scalar for SafeUrl {
         if url.scheme() == "http" && !is_loopback(&url) {
             return Err(
                 plain("must be https: tokens would cross the network in clear")
-                    .helped("plain http is taken only for 127.0.0.1, [::1] and localhost"),
+                    .helped("plain http is taken only for 127.0.0.1, [::1] and localhost")
+                    .by(rule::PLAIN_HTTP),
             );
         }
         Ok(Self(url))
@@ -98,13 +100,18 @@ impl Scalar for RedirectUri {
 
     fn read(text: &str) -> Result<Self, Reason> {
         RedirectUri::parse(text).map_err(|error| {
-            plain(&error.to_string()).helped("write it exactly as it is registered at the provider")
+            let reason = plain(&error.to_string())
+                .helped("write it exactly as it is registered at the provider");
+            match error {
+                RedirectUriError::Fragment => reason.by(rule::REDIRECT_URI_FRAGMENT),
+                RedirectUriError::NotAbsolute(_) => reason,
+            }
         })
     }
 }
 
 /// Whether requests to this address stay on this machine.
-pub(super) fn is_loopback(url: &Url) -> bool {
+pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
@@ -126,7 +133,8 @@ fn url(text: &str) -> Result<Url, Reason> {
     })?;
     if url.password().is_some() || !url.username().is_empty() {
         return Err(plain("credentials stand in this address")
-            .helped("a secret is never written in a file; take them out of the address"));
+            .helped("a secret is never written in a file; take them out of the address")
+            .by(rule::LITERAL_SECRET));
     }
     Ok(url)
 }

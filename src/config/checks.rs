@@ -6,6 +6,7 @@ use crate::probe::{ClientAuth, Flow};
 use crate::taxonomy::Family;
 
 use super::daemon::names_a_secret;
+use super::fault::rule;
 use super::layers::Layers;
 use super::probe::Settings;
 use super::report::Report;
@@ -202,7 +203,7 @@ pub(super) fn check_extras(settings: &Settings, layers: &Layers, report: &mut Re
             } else if names_a_secret(name) {
                 let message = "a secret must not stand in the file";
                 let help = "client and account secrets are references under `client` and `account`";
-                report.value(&place, message, help);
+                report.by(rule::LITERAL_SECRET).value(&place, message, help);
             }
         }
     }

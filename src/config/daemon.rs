@@ -17,7 +17,9 @@ use crate::secret::SecretRef;
 use crate::telemetry::otlp;
 
 use super::address::WebUrl;
+use super::fault::rule;
 use super::layers::Layers;
+use super::probe::AuditSettings;
 use super::report::Report;
 use super::scalar::{Name, Text, text};
 use super::sections::{ApiSettings, Channel, HttpSettings, Route, Store, Telemetry, TextOrSecret};
@@ -88,6 +90,8 @@ pub(super) struct DaemonFile {
     channels: BTreeMap<String, Channel>,
     /// Who is told of what: every route that matches an alert sends it to its channels.
     routes: Vec<Option<Route>>,
+    /// How `validate` judges these files.
+    audit: AuditSettings,
 }
 
 impl Default for DaemonFile {
@@ -105,6 +109,7 @@ impl Default for DaemonFile {
             api: ApiSettings::default(),
             channels: BTreeMap::new(),
             routes: Vec::new(),
+            audit: AuditSettings::default(),
         }
     }
 }
@@ -194,6 +199,7 @@ impl DaemonFile {
                 }
                 let message = format!("there is no channel `{}`", super::yaml::shorten(channel));
                 let help = known(channel, self.channels.keys().map(String::as_str));
+                let mut report = report.by(rule::UNKNOWN_CHANNEL);
                 report.value(&format!("{place}/to/{item}"), message, &help);
             }
             for label in route
@@ -307,7 +313,7 @@ pub(super) fn names_a_secret(name: &str) -> bool {
 fn check_headers(headers: &BTreeMap<String, TextOrSecret>, place: &str, report: &mut Report<'_>) {
     for (name, value) in headers {
         if matches!(value, TextOrSecret::Text(_)) && names_a_secret(name) {
-            report.value(
+            report.by(rule::LITERAL_SECRET).value(
                 &child(place, name),
                 "a secret must not stand in the file",
                 "write where it is kept: {env: NAME}, {file: …}, {credential: …} or {command: […]}",

@@ -8,7 +8,8 @@ use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 
-use super::scalar::{FORMATS, Reason, Scalar, Size};
+use super::fault::rule;
+use super::scalar::{FORMATS, Reason, Scalar, Size, plain};
 use super::schema::{FileKind, follow, node, schema};
 use super::words::{NOT_YET, OTHER_NAMES, advised, another, found, listed, nearest, type_words};
 use super::yaml::{Document, Mark, child, shorten};
@@ -24,6 +25,8 @@ pub(super) struct Misfit {
     pub(super) help: Option<String>,
     /// The known key that is missing, or that an unknown one was probably meant to be.
     pub(super) known_key: Option<String>,
+    /// Id of the rule that it breaks, where there is one of its own.
+    pub(super) rule: Option<&'static str>,
 }
 
 impl Misfit {
@@ -137,6 +140,9 @@ impl Explainer<'_> {
             }
             ValidationErrorKind::MinLength { .. } | ValidationErrorKind::MinItems { .. } => {
                 self.add(pointer, "must not be empty".to_owned(), None);
+                if pointer.starts_with("/routes/") && pointer.ends_with("/to") {
+                    self.known_as(rule::ROUTE_WITHOUT_CHANNEL);
+                }
             }
             ValidationErrorKind::Minimum { limit } => {
                 self.add(pointer, format!("must be at least {limit}"), None);
@@ -159,6 +165,7 @@ impl Explainer<'_> {
             message,
             help,
             known_key: None,
+            rule: None,
         });
     }
 
@@ -192,6 +199,7 @@ impl Explainer<'_> {
                 .and_then(|(_, advice)| advised(advice))
                 .or(near)
                 .map(str::to_owned),
+            rule: None,
         });
     }
 
@@ -211,6 +219,7 @@ impl Explainer<'_> {
             message: format!("the key `{key}` is missing"),
             help,
             known_key: Some(key.to_owned()),
+            rule: None,
         });
     }
 
@@ -269,6 +278,16 @@ impl Explainer<'_> {
         let help = "write where it is kept: {env: NAME}, {file: /run/secrets/name}, {credential: name} (systemd) or \
                     {command: [program, argument]}";
         self.add(pointer, message, Some(help.to_owned()));
+        if !value.is_null() {
+            self.known_as(rule::LITERAL_SECRET);
+        }
+    }
+
+    /// What was added last breaks this rule.
+    fn known_as(&mut self, rule: &'static str) {
+        if let Some(last) = self.misfits.last_mut() {
+            last.rule = Some(rule);
+        }
     }
 
     fn wrong_word(&mut self, pointer: &str, value: &Value, words: &[String]) {
@@ -393,6 +412,9 @@ impl Explainer<'_> {
     fn bad_text(&mut self, pointer: &str, value: &Value, format: &str) {
         let reason = reason_of(format, value.as_str().unwrap_or_default());
         self.add(pointer, reason.message, reason.help);
+        if let Some(rule) = reason.rule {
+            self.known_as(rule);
+        }
     }
 
     fn bad_key(&mut self, pointer: &str, inner: &ValidationError<'_>) {
@@ -407,6 +429,7 @@ impl Explainer<'_> {
             message: format!("`{}` is {}", shorten(&key), reason.message),
             help: reason.help,
             known_key: None,
+            rule: reason.rule,
         });
     }
 }
@@ -415,10 +438,7 @@ fn reason_of(format: &str, text: &str) -> Reason {
     let reader = FORMATS.iter().find(|(name, _)| *name == format);
     reader
         .and_then(|(_, reason)| reason(text))
-        .unwrap_or(Reason {
-            message: "does not fit".to_owned(),
-            help: None,
-        })
+        .unwrap_or_else(|| plain("does not fit"))
 }
 
 fn is_required(error: &ValidationError<'_>, pointer: &str) -> bool {

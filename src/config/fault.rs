@@ -21,6 +21,20 @@ pub struct Fault {
     pub message: String,
     /// What to write instead, where that is known.
     pub help: Option<String>,
+    /// Id of the rule that it breaks: one of [`rule`].
+    pub rule: &'static str,
+}
+
+/// Ids of the rules that reading a file holds it to. What they say is in the table of the audit.
+pub mod rule {
+    /// Anything that has no rule of its own.
+    pub const INVALID: &str = "invalid";
+    pub const LITERAL_SECRET: &str = "literal-secret";
+    pub const PLAIN_HTTP: &str = "plain-http";
+    pub const REDIRECT_URI_FRAGMENT: &str = "redirect-uri-fragment";
+    pub const ROUTE_WITHOUT_CHANNEL: &str = "route-without-channel";
+    pub const TIMEOUT_OVER_INTERVAL: &str = "timeout-over-interval";
+    pub const UNKNOWN_CHANNEL: &str = "unknown-channel";
 }
 
 impl fmt::Display for Fault {
@@ -57,11 +71,6 @@ impl Faults {
     pub fn iter(&self) -> std::slice::Iter<'_, Fault> {
         self.0.iter()
     }
-
-    /// Workflow commands that mark the lines of a pull request.
-    pub fn github(&self) -> String {
-        self.0.iter().map(annotation).collect()
-    }
 }
 
 impl fmt::Display for Faults {
@@ -85,30 +94,6 @@ fn order(fault: &Fault) -> impl Ord {
     )
 }
 
-fn annotation(fault: &Fault) -> String {
-    let mut message = fault.message.clone();
-    if !fault.field.is_empty() {
-        message = format!("{}: {message}", fault.field);
-    }
-    if let Some(help) = &fault.help {
-        message = format!("{message}\n{help}");
-    }
-    let place = match fault.line {
-        0 => String::new(),
-        line => format!(",line={line},col={}", fault.column),
-    };
-    let file = escape(&fault.file.display().to_string())
-        .replace(':', "%3A")
-        .replace(',', "%2C");
-    format!("::error file={file}{place}::{}\n", escape(&message))
-}
-
-fn escape(text: &str) -> String {
-    text.replace('%', "%25")
-        .replace('\r', "%0D")
-        .replace('\n', "%0A")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +106,7 @@ mod tests {
             field: "client.auth".to_owned(),
             message: message.to_owned(),
             help: Some("did you mean `none`?".to_owned()),
+            rule: rule::INVALID,
         }
     }
 
@@ -133,14 +119,5 @@ mod tests {
              a,b.yaml:9:3: client.auth: b\n  help: did you mean `none`?\n2 faults"
         );
         assert_eq!(Faults::collect(Vec::new()), None);
-    }
-
-    #[test]
-    fn annotations_escape_what_would_end_them() {
-        let faults = Faults::collect(vec![fault(2, "100%")]).unwrap();
-        assert_eq!(
-            faults.github(),
-            "::error file=a%2Cb.yaml,line=2,col=3::client.auth: 100%25%0Adid you mean `none`?\n"
-        );
     }
 }

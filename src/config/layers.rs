@@ -102,6 +102,11 @@ impl Layers {
         self.places.get(key).unwrap_or(&self.own)
     }
 
+    /// Pointer of each key in force.
+    pub(super) fn into_places(self) -> BTreeMap<String, String> {
+        self.places
+    }
+
     /// Pointer of something below a key.
     pub(super) fn below(&self, key: &str, path: &str) -> String {
         format!("{}/{path}", self.place(key))
@@ -162,6 +167,7 @@ mod tests {
             message: String::new(),
             help: None,
             known_key: known_key.map(str::to_owned),
+            rule: None,
         };
         let misfits = [
             misfit("/environments/prod/steps/0/x", false, None),

@@ -22,6 +22,7 @@ use super::checks::{
 };
 use super::daemon::anchor;
 use super::explain::Misfit;
+use super::fault::rule;
 use super::layers::Layers;
 use super::report::Report;
 use super::scalar::{CronPattern, HeaderValue, Name, Scope, Text};
@@ -126,6 +127,8 @@ pub(super) struct Settings {
     pub(super) budget: Option<Budget>,
     /// What alerts on this probe carry.
     pub(super) alerts: Option<Alerts>,
+    /// How `validate` judges these settings.
+    pub(super) audit: Option<AuditSettings>,
 }
 
 /// The client as registered at the provider.
@@ -166,6 +169,16 @@ pub(super) struct ErrorSettings {
     action: Option<Action>,
 }
 
+/// How `validate` judges a file.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(rename = "Audit")]
+pub(super) struct AuditSettings {
+    /// Rules by id whose findings are left out.
+    #[schemars(extend("uniqueItems" = true))]
+    ignore: Vec<String>,
+}
+
 impl ErrorSettings {
     fn ready(self) -> ErrorRule {
         ErrorRule {
@@ -197,7 +210,7 @@ pub(super) fn probes(
     source: &Path,
     misfits: &[Misfit],
     report: &mut Report<'_>,
-) -> Vec<(String, Probe)> {
+) -> Vec<(Layers, Probe)> {
     let provider = root
         .get("provider")
         .and_then(Value::as_str)
@@ -228,7 +241,7 @@ pub(super) fn probes(
             if let Some(mut probe) = probe(id, &layers, source, report) {
                 provider.clone_into(&mut probe.provider);
                 environment.clone_into(&mut probe.environment);
-                probes.push((layers.own, probe));
+                probes.push((layers, probe));
             }
         }
     }
@@ -377,6 +390,7 @@ fn timeout(
     let place = layers.place("timeout");
     if most.is_some_and(|most| timeout > most) {
         let message = "longer than `every`: a run would last into the next one";
+        let mut report = report.by(rule::TIMEOUT_OVER_INTERVAL);
         report.value(place, message, "raise `every`, or lower this");
     }
     timeout

@@ -9,8 +9,9 @@ use crate::probe::{Probe, ProbeId};
 
 use super::daemon::{CONTAINERS, Daemon, DaemonFile, default_store_path};
 use super::explain::{Misfit, misfits};
-use super::fault::{Fault, Faults};
+use super::fault::{Fault, Faults, rule};
 use super::layers::Layers;
+use super::places::Places;
 use super::probe::probes;
 use super::report::{Report, field};
 use super::schema::FileKind;
@@ -19,16 +20,36 @@ use super::yaml::{self, Document, MAX_FILE_BYTES, Mark};
 /// Reads a daemon file and the probe files it names, or one probe file with the daemon's defaults. Takes all of it or
 /// nothing. Reads files and the environment (for the store's default folder); resolves no secret.
 pub fn load(path: &Path) -> Result<Daemon, Faults> {
-    let mut loading = Loading::default();
-    let daemon = loading.daemon(path);
-    match (Faults::collect(loading.faults), daemon) {
-        (None, Some(mut daemon)) => {
-            path.clone_into(&mut daemon.source);
-            daemon.files = loading.files;
-            Ok(daemon)
-        }
+    let reading = read(path);
+    match (reading.faults, reading.daemon) {
+        (None, Some(daemon)) => Ok(daemon),
         (Some(faults), _) => Err(faults),
         (None, None) => unreachable!("a file that gives nothing has left a fault"),
+    }
+}
+
+/// What was made of a daemon file and its probe files, for those who judge files and not only run them.
+#[derive(Debug)]
+pub struct Reading {
+    /// As far as it could be read: with faults it is not whole.
+    pub daemon: Option<Daemon>,
+    pub faults: Option<Faults>,
+    /// Where each setting stands.
+    pub places: Places,
+}
+
+/// Reads the same as [`load`], and keeps all of it.
+pub fn read(path: &Path) -> Reading {
+    let mut loading = Loading::default();
+    let mut daemon = loading.daemon(path);
+    if let Some(daemon) = &mut daemon {
+        path.clone_into(&mut daemon.source);
+        daemon.files = loading.files;
+    }
+    Reading {
+        daemon,
+        faults: Faults::collect(loading.faults),
+        places: loading.places,
     }
 }
 
@@ -45,6 +66,7 @@ struct Loading {
     faults: Vec<Fault>,
     files: Vec<PathBuf>,
     probes: Vec<Probe>,
+    places: Places,
     /// Where each probe is defined, for the message about a second one.
     defined: BTreeMap<ProbeId, (PathBuf, Mark)>,
 }
@@ -55,7 +77,7 @@ impl Loading {
         let folder = path.parent().unwrap_or(Path::new(""));
         let default_store = default_store_path(|name| std::env::var_os(name));
         if is_probe_file(&document) {
-            self.probe_file(path, &document);
+            self.probe_file(path, document);
             let probes = std::mem::take(&mut self.probes);
             return Some(DaemonFile::default().into_daemon(probes, folder, default_store));
         }
@@ -75,6 +97,7 @@ impl Loading {
             &probes,
             &mut Report::new(path, &document, &mut self.faults),
         );
+        self.places.add_daemon(path, document);
         Some(file.into_daemon(probes, folder, default_store))
     }
 
@@ -98,16 +121,16 @@ impl Loading {
                 continue;
             }
             if let Some(document) = self.document(&path) {
-                self.probe_file(&path, &document);
+                self.probe_file(&path, document);
             }
         }
     }
 
-    fn probe_file(&mut self, path: &Path, document: &Document) {
-        let misfits = self.shape(path, document, FileKind::Probe);
-        let mut report = Report::new(path, document, &mut self.faults);
-        for (place, probe) in probes(&document.value, path, &misfits, &mut report) {
-            let mark = document.key_mark(&place);
+    fn probe_file(&mut self, path: &Path, document: Document) {
+        let misfits = self.shape(path, &document, FileKind::Probe);
+        let mut report = Report::new(path, &document, &mut self.faults);
+        for (layers, probe) in probes(&document.value, path, &misfits, &mut report) {
+            let mark = document.key_mark(&layers.own);
             match self.defined.get(&probe.id) {
                 Some((first, at)) => {
                     let message = format!("the probe {} is defined a second time", probe.id);
@@ -116,15 +139,17 @@ impl Loading {
                         first.display(),
                         at.line
                     );
-                    report.key(&place, message, &help);
+                    report.key(&layers.own, message, &help);
                 }
                 None => {
+                    self.places.add_probe(&probe.id, path, layers);
                     self.defined
                         .insert(probe.id.clone(), (path.to_owned(), mark));
                     self.probes.push(probe);
                 }
             }
         }
+        self.places.add_document(path, document);
     }
 
     /// What the schema of this kind refuses, noted as faults.
@@ -139,6 +164,7 @@ impl Loading {
                 field: field(&misfit.pointer),
                 message: misfit.message.clone(),
                 help: misfit.help.clone(),
+                rule: misfit.rule.unwrap_or(rule::INVALID),
             });
         }
         misfits
@@ -156,6 +182,7 @@ impl Loading {
                     field: String::new(),
                     message: format!("cannot be read: {error}"),
                     help: None,
+                    rule: rule::INVALID,
                 });
                 return None;
             }
@@ -170,6 +197,7 @@ impl Loading {
                 field: String::new(),
                 message: trouble.message,
                 help: trouble.help,
+                rule: rule::INVALID,
             }));
         document
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::fault::Fault;
+use super::fault::{Fault, rule};
 use super::yaml::{Document, Mark};
 
 /// Collects the faults of one file.
@@ -10,6 +10,7 @@ pub(super) struct Report<'a> {
     file: &'a Path,
     document: &'a Document,
     faults: &'a mut Vec<Fault>,
+    rule: &'static str,
 }
 
 impl<'a> Report<'a> {
@@ -18,6 +19,17 @@ impl<'a> Report<'a> {
             file,
             document,
             faults,
+            rule: rule::INVALID,
+        }
+    }
+
+    /// The same report, for a fault that breaks this rule.
+    pub(super) fn by(&mut self, rule: &'static str) -> Report<'_> {
+        Report {
+            file: self.file,
+            document: self.document,
+            faults: self.faults,
+            rule,
         }
     }
 
@@ -54,6 +66,7 @@ impl<'a> Report<'a> {
             field: field(pointer),
             message,
             help: (!help.is_empty()).then(|| help.to_owned()),
+            rule: self.rule,
         });
     }
 }

@@ -25,6 +25,8 @@ use super::words::nearest;
 pub(super) struct Reason {
     pub(super) message: String,
     pub(super) help: Option<String>,
+    /// Id of the rule that it breaks, where there is one of its own.
+    pub(super) rule: Option<&'static str>,
 }
 
 /// A value that is written as one text.
@@ -102,16 +104,13 @@ impl Scalar for Duration {
     const EXAMPLES: &'static [&'static str] = &["800ms", "30s", "5m", "1h 30m", "30d"];
 
     fn read(text: &str) -> Result<Self, Reason> {
-        let bad = || Reason {
-            message: "not a duration".to_owned(),
-            help: Some("write a number and a unit: 800ms, 30s, 5m, 12h, 30d".to_owned()),
+        let bad = || {
+            plain("not a duration").helped("write a number and a unit: 800ms, 30s, 5m, 12h, 30d")
         };
         let span = Span::from_str(text.trim()).map_err(|_| bad())?;
         if span.get_years() != 0 || span.get_months() != 0 {
-            return Err(Reason {
-                message: "months and years have no fixed length".to_owned(),
-                help: Some("write days: 30d, 365d; `m` is minutes".to_owned()),
-            });
+            return Err(plain("months and years have no fixed length")
+                .helped("write days: 30d, 365d; `m` is minutes"));
         }
         let seconds = span
             .total((Unit::Second, SpanRelativeTo::days_are_24_hours()))
@@ -152,10 +151,10 @@ impl Scalar for Size {
         let number = text[..end].parse::<u64>().ok();
         match number.zip(factor).and_then(|(n, f)| n.checked_mul(f)) {
             Some(bytes) => Ok(Self(bytes)),
-            None => Err(Reason {
-                message: "not a size".to_owned(),
-                help: Some("write a whole number and a unit: 64KiB, 1MiB, 4GiB".to_owned()),
-            }),
+            None => {
+                Err(plain("not a size")
+                    .helped("write a whole number and a unit: 64KiB, 1MiB, 4GiB"))
+            }
         }
     }
 }
@@ -173,9 +172,10 @@ impl Scalar for Expectation {
                 } else {
                     None
                 };
-                Err(Reason {
-                    message: error.to_string(),
-                    help: near.map(|near| format!("did you mean `{near}`?")),
+                let reason = plain(&error.to_string());
+                Err(match near {
+                    Some(near) => reason.helped(&format!("did you mean `{near}`?")),
+                    None => reason,
                 })
             }
         }
@@ -369,6 +369,7 @@ pub(super) fn plain(message: &str) -> Reason {
     Reason {
         message: message.to_owned(),
         help: None,
+        rule: None,
     }
 }
 
@@ -376,6 +377,12 @@ impl Reason {
     /// The same with advice.
     pub(super) fn helped(mut self, help: &str) -> Self {
         self.help = Some(help.to_owned());
+        self
+    }
+
+    /// The same, known by the id of a rule.
+    pub(super) fn by(mut self, rule: &'static str) -> Self {
+        self.rule = Some(rule);
         self
     }
 }

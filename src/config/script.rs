@@ -11,6 +11,7 @@ use crate::probe::{
 };
 
 use super::address::{SafeUrl, WebUrl};
+use super::fault::rule;
 use super::report::Report;
 use super::scalar::Text;
 use super::words::nearest;
@@ -395,7 +396,7 @@ fn filling(
                 .iter()
                 .any(|word| field.contains(word))
             {
-                report.value(
+                report.by(rule::LITERAL_SECRET).value(
                     place,
                     "a secret must not stand in the file",
                     "write `with: account.password`, and in `account` where the password is kept",

@@ -32,6 +32,9 @@ pub struct Store {
     #[serde(deserialize_with = "size")]
     #[schemars(with = "Text<Size>")]
     pub max_size: u64,
+    /// Of so many good runs of a probe one keeps its requests and answers whole, to hold a failed one against. 0 keeps
+    /// none; runs that did not pass always do. 50 by default.
+    pub evidence_every: u32,
 }
 
 impl Default for Store {
@@ -40,6 +43,7 @@ impl Default for Store {
             path: PathBuf::new(),
             keep: Keep::default(),
             max_size: 4 << 30,
+            evidence_every: 50,
         }
     }
 }

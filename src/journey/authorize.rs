@@ -188,7 +188,7 @@ impl Journey<'_> {
         let tab = self.tools.browsers.acquire(self.deadline).await;
         let mut tab = tab.map_err(|finding| self.stop(Fault::Monitor(finding)))?;
         self.walk.evidence.browser = Some(tab.version());
-        self.walk.evidence.browser_started_at = Some(clock::now());
+        self.walk.evidence.browser_started_at = Some(tab.began_at());
         let deadline = self.step_deadline();
         let opened = tab
             .open(url, redirect_uri, self.probe.response_mode, deadline)

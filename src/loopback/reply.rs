@@ -1,9 +1,26 @@
 //! Answers: JSON, OAuth errors, pages and redirects, each with the headers that belong to it.
 
 use askama::Template;
+use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// Gives each answer a name to ask by, and says of which trace it is where the request says so (W3C Trace Context).
+pub(super) async fn named(request: Request, next: Next) -> Response {
+    let parent = request.headers().get("traceparent").cloned();
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&Uuid::now_v7().to_string()) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+    if let Some(parent) = parent {
+        headers.insert(HeaderName::from_static("traceresponse"), parent);
+    }
+    response
+}
 
 /// JSON that no cache may keep (RFC 6749 section 5.1).
 pub(super) fn json(status: StatusCode, value: &Value) -> Response {

@@ -10,7 +10,7 @@ use super::faults::Endpoint;
 use super::shape::{self, Shaping};
 use super::state::Server;
 use super::wire::Stopped;
-use super::{authorize, bearer, control, factors, inspect, logout, metadata, pages, token};
+use super::{authorize, bearer, control, factors, inspect, logout, metadata, pages, reply, token};
 
 /// All of the server.
 pub(super) fn router(server: Arc<Server>, stopped: Stopped) -> Router {
@@ -64,6 +64,7 @@ pub(super) fn router(server: Arc<Server>, stopped: Stopped) -> Router {
         .route("/_sizes", get(control::sizes))
         .fallback(control::not_found)
         .layer(middleware::from_fn_with_state(shaping, shape::shape))
+        .layer(middleware::from_fn(reply::named))
         .with_state(server)
 }
 

@@ -171,13 +171,18 @@ pub fn worth_another(reply: &Reply<'_>) -> bool {
     absent || (reply.is_success() && reply.body.trim_ascii_start().starts_with(b"<"))
 }
 
+/// The metadata document as it came, whatever it says.
+pub fn document(reply: &Reply<'_>) -> Result<Map<String, Value>, Fault> {
+    match reply.status {
+        200 => reply.document("the metadata document"),
+        _ => Err(reply.fault()),
+    }
+}
+
 /// Reads and checks a metadata document (OpenID Connect Discovery section 4.3, RFC 8414 section 3.3). Endpoints of the
 /// probe file win. Members that are not needed are not judged.
 pub fn read(reply: &Reply<'_>, server: &Server, needed: &[Endpoint]) -> Result<Metadata, Fault> {
-    if reply.status != 200 {
-        return Err(reply.fault());
-    }
-    let document = reply.document("the metadata document")?;
+    let document = document(reply)?;
     if let Some(issuer) = &server.issuer {
         same_issuer(&document, issuer)?;
     }

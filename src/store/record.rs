@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::Error;
 use crate::probe::{Probe, ProbeId};
-use crate::run::{Evidence, RUN_VERSION, Run, RunId, Verdict};
+use crate::run::{RUN_VERSION, Run, RunId, Verdict};
 use crate::taxonomy::{Class, Outcome, Stage};
 
 /// A run that is about to start. Stays in the store until the run replaces it.
@@ -124,30 +124,14 @@ impl Finished {
             outcome: run.outcome,
             verdict: run.verdict.as_ref().map(in_short),
         };
-        let evidence = run.evidence.as_ref().map(|evidence| match run.outcome {
-            Outcome::Ok => encode(&without_bodies(evidence)),
-            Outcome::Degraded | Outcome::Failed | Outcome::Unknown => encode(evidence),
-        });
         Self {
             key,
             index_key: record_key(&run.probe, key),
             run: encode(&without_evidence(run)),
             brief: encode(&brief),
-            evidence,
+            evidence: run.evidence.as_ref().map(encode),
         }
     }
-}
-
-/// Bodies and headers of a run that passed would fill the disk and answer no question; timings, hops and facts stay.
-fn without_bodies(evidence: &Evidence) -> Evidence {
-    let mut evidence = evidence.clone();
-    for exchange in &mut evidence.exchanges {
-        exchange.request_headers.clear();
-        exchange.request_body.clear();
-        exchange.response_headers.clear();
-        exchange.response_body.clear();
-    }
-    evidence
 }
 
 fn without_evidence(run: &Run) -> Run {
@@ -189,7 +173,7 @@ pub(super) fn record_key(probe: &ProbeId, run: [u8; 16]) -> Vec<u8> {
     [probe.as_str().as_bytes(), &[0], &run].concat()
 }
 
-pub(super) fn encode(record: &impl Serialize) -> Vec<u8> {
+pub(super) fn encode<T: Serialize>(record: &T) -> Vec<u8> {
     serde_json::to_vec(record).expect("records have string keys and no fallible parts")
 }
 

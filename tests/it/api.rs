@@ -48,6 +48,32 @@ async fn a_run_has_the_shape_it_has_everywhere() {
     assert_eq!(run.evidence.unwrap().clock_offset_ms, Some(-1500));
     let evidence = daemon.json(&format!("/api/v1/runs/{id}/evidence")).await;
     assert_eq!(evidence, json["evidence"]);
+    let har = daemon
+        .json(&format!("/api/v1/runs/{id}/evidence.har"))
+        .await;
+    assert_eq!(har["log"]["_run"]["id"], id);
+    for (kind, words) in [
+        (
+            "md",
+            "# acme/prod: failed at token_exchange, invalid_client",
+        ),
+        ("curl", "# failed at token_exchange: invalid_client"),
+    ] {
+        let path = format!("/api/v1/runs/{id}/evidence.{kind}");
+        let (status, text) = daemon.get(&path).await;
+        assert_eq!(status, 200, "{text}");
+        assert!(text.contains(words), "{text}");
+    }
+    let (_, page) = daemon.get(&format!("/runs/{id}")).await;
+    for words in [
+        "evidence.har",
+        "evidence.md",
+        "evidence.curl",
+        "code/of_a_test",
+    ] {
+        assert!(page.contains(words), "{words} is missing in {page}");
+    }
+    assert!(page.contains(&id.replace('-', "")), "the trace of the run");
     daemon.stop().await;
 }
 
@@ -99,6 +125,17 @@ async fn bad_requests_get_a_problem_that_names_what_is_wrong() {
         ("/api/v1/runs/42", 400, "UUID"),
         (&format!("/api/v1/runs/{unknown}"), 404, unknown),
         (&format!("/api/v1/runs/{unknown}/evidence"), 404, unknown),
+        (
+            &format!("/api/v1/runs/{unknown}/evidence.har"),
+            404,
+            unknown,
+        ),
+        (&format!("/api/v1/runs/{unknown}/evidence.md"), 404, unknown),
+        (
+            &format!("/api/v1/runs/{unknown}/evidence.curl"),
+            404,
+            unknown,
+        ),
         (
             &format!("/api/v1/runs/{unknown}/evidence/screenshot.png"),
             404,

@@ -90,7 +90,7 @@ pub(crate) fn quick(class: Option<Class>) -> Runner {
                 cause: class.cause(),
                 action: class.action(),
                 detail: "what <was> seen".to_owned(),
-                rule: None,
+                rule: Some("code/of_a_test".to_owned()),
                 raw: None,
             }),
             steps: vec![step(Stage::Discovery), step(Stage::TokenExchange)],

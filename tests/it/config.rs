@@ -4,7 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use authcanary::config::{FileKind, load, schema};
+use authcanary::audit::disk::Disk;
+use authcanary::audit::{Severity, audit};
+use authcanary::config::{FileKind, load, read as read_whole, schema};
 use authcanary::probe::{Cadence, Login, LoginAct, Target, Value};
 use authcanary::secret::SecretRef;
 use proptest::prelude::*;
@@ -221,6 +223,18 @@ fn every_file_in_the_documents_is_valid() {
             if let Err(faults) = load(&file) {
                 panic!("in {}:\n{faults}\n{text}", document.display());
             }
+            // Whoever copies an example is not to be told off for it.
+            let reading = read_whole(&file);
+            let findings = audit(&reading, &Disk::default(), None);
+            let bad: Vec<_> = findings
+                .iter()
+                .filter(|finding| finding.severity == Severity::Error)
+                .collect();
+            assert!(
+                bad.is_empty(),
+                "in {}:\n{bad:#?}\n{text}",
+                document.display()
+            );
         }
     }
     assert!(seen >= 7, "{seen} blocks");

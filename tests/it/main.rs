@@ -3,6 +3,7 @@
 
 mod api;
 mod architecture;
+mod audit;
 mod classify;
 mod common;
 mod config;

@@ -1,9 +1,11 @@
 //! Tests with a real browser, in one binary.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod audit;
 mod browser;
 mod canary;
 mod certified;
+mod evidence;
 mod faults;
 mod firefox;
 mod isolation;
