@@ -3,14 +3,24 @@
 //! says what changed; it reads no clock and sends nothing. Alerts of other kinds are decided elsewhere and put into the
 //! same words.
 
+mod baseline;
+mod case;
 mod change;
 mod confirm;
+mod days;
 mod detector;
+mod explain;
+mod judge;
 mod observation;
+mod pace;
+mod place;
+mod ring;
+mod scan;
+mod series;
 
 pub use change::{Change, Explanation, Figures, Incident, Member, Test, What};
 pub use confirm::{MOST_CONFIRMATIONS, Trouble, confirmation};
-pub use detector::{Detector, Rules};
+pub use detector::{DETECTOR_VERSION, Detector, Rules};
 pub use observation::{Observation, Stream};
 
 use std::collections::BTreeMap;

@@ -6,13 +6,14 @@ mod access;
 mod evidence;
 mod pages;
 mod problem;
+mod stats;
 mod view;
 
 use std::sync::Arc;
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRef, Path, Query, State as Extract};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
@@ -66,6 +67,7 @@ pub fn router(state: State) -> Router {
             "/api/v1/runs/{id}/evidence/screenshot.png",
             get(evidence::screenshot),
         )
+        .route("/api/v1/stats", get(stats::of_all))
         .route("/api/v1/probes", get(probes))
         .route("/api/v1/probes/{*rest}", get(probe).post(run_now))
         .route("/", get(pages::index))
@@ -210,14 +212,20 @@ async fn probes(Extract(state): Extract<State>) -> Result<Json<Probes>, Problem>
     }))
 }
 
-/// `{id}/runs` lists the runs of a probe, `{id}` alone shows the probe.
+/// `{id}/runs` lists the runs of a probe, `{id}/stats` sums them up, `{id}` alone shows the probe.
 async fn probe(
     Extract(state): Extract<State>,
     rest: Result<Path<String>, PathRejection>,
-    filter: Result<Query<Filter>, QueryRejection>,
+    uri: Uri,
 ) -> Result<Response, Problem> {
     let rest = path(rest)?;
-    let Query(filter) = filter.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+    if let Some(name) = rest.strip_suffix("/stats") {
+        let probe = known_probe(&state, name)?;
+        let stats = stats::of_probe(&state, probe, &uri).await;
+        return stats.map(IntoResponse::into_response);
+    }
+    let Query(filter) = Query::<Filter>::try_from_uri(&uri)
+        .map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
     if let Some(name) = rest.strip_suffix("/runs") {
         let probe = known_probe(&state, name)?;
         let filter = Filter {

@@ -35,7 +35,7 @@ use url::Url;
 pub use catch::Callback;
 pub use tab::{Arrival, Tab};
 
-use crate::run::Finding;
+use crate::run::{BrowserVersion, Finding};
 use crate::taxonomy::Class;
 use driver::unavailable;
 use session::Session;
@@ -85,6 +85,16 @@ enum Kind {
 }
 
 impl Settings {
+    /// Where the driver is found, as a run finds it.
+    pub fn driver_path(&self) -> Option<PathBuf> {
+        driver::find(&self.driver)
+    }
+
+    /// Whether the driver is that of Firefox; all others drive Chromium or its kin.
+    pub fn is_firefox(&self) -> bool {
+        self.kind() == Kind::Firefox
+    }
+
     fn kind(&self) -> Kind {
         let name = self.driver.rsplit('/').next().unwrap_or_default();
         if name.contains("gecko") || name.contains("firefox") {
@@ -154,6 +164,42 @@ impl Browsers {
         let session = Session::start(&pool.settings, deadline).await?;
         let entered = Tab::enter(session, Arc::clone(pool), permit, deadline).await;
         entered.map_err(|(finding, _)| Finding::new(Class::WebdriverUnavailable, finding.detail))
+    }
+
+    /// Starts a browser as a run would, opens a window in it, and ends it.
+    pub async fn try_out(
+        settings: &Settings,
+        deadline: Instant,
+    ) -> Result<BrowserVersion, Finding> {
+        let browsers = Self::new(settings.clone());
+        let tab = browsers.acquire(deadline).await;
+        let tried = match tab {
+            Ok(tab) => {
+                let version = tab.version();
+                tab.close().await;
+                Ok(version)
+            }
+            Err(finding) => Err(finding),
+        };
+        browsers.shutdown().await;
+        tried
+    }
+
+    /// Whether they are started by this process, on this machine.
+    pub fn are_own(&self) -> bool {
+        self.pool.settings.url.is_none()
+    }
+
+    /// The proxy that the arguments of the browser name. One for each scheme, or one by script, is not looked at.
+    pub fn proxy(&self) -> Option<Url> {
+        let args = self.pool.settings.args.iter();
+        let value = args
+            .rev()
+            .find_map(|arg| arg.strip_prefix("--proxy-server="))?;
+        match value.contains("://") {
+            true => Url::parse(value).ok(),
+            false => Url::parse(&format!("http://{value}")).ok(),
+        }
     }
 
     /// Browsers in use by runs at this moment, and how many there may be.

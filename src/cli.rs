@@ -3,6 +3,7 @@
 mod check;
 mod classify;
 mod demo;
+mod doctor;
 mod explain;
 mod reload;
 mod report;
@@ -109,6 +110,8 @@ enum Command {
     Demo(demo::Args),
     /// Print the runbook of a class: what it means, how to be sure, what to do now
     Explain(explain::Args),
+    /// Look this machine over: browser, sandbox, clock, network, disk, limits, secrets, channels, and what mends them
+    Doctor(doctor::Args),
     /// Say what answers of providers mean: cases as JSON Lines on stdin, verdicts on stdout
     Classify(classify::Args),
     /// Print a completion script for a shell
@@ -170,6 +173,7 @@ fn run(args: Args) -> anyhow::Result<Exit> {
             with_config(config, |daemon| on_runtime(check::run(daemon, check)))
         }
         Command::Serve => with_config(config, |daemon| on_runtime(serve::run(daemon))),
+        Command::Doctor(args) => doctor::run(config, &args),
         Command::Classify(args) => classify::run(&args),
         Command::Demo(demo) => on_runtime(demo::run(demo)),
         Command::Explain(what) => explain::run(&what),

@@ -32,7 +32,7 @@ use crate::pipeline::new_run_id;
 use crate::probe::{Probe, ProbeId};
 use crate::run::{Run, RunId};
 use crate::schedule;
-use crate::store::{Opened, Store};
+use crate::store::{Limits, Opened, Store};
 use crate::telemetry::{self, Telemetry};
 
 pub use plan::{Change, Plan};
@@ -60,8 +60,8 @@ pub struct Settings {
     pub location: String,
     /// Folder of the store.
     pub store: PathBuf,
-    pub keep_runs: Duration,
-    pub keep_evidence: Duration,
+    /// How much the store keeps.
+    pub limits: Limits,
     pub probes: Vec<Probe>,
     pub access: Access,
     /// How long runs under way may take to end when the daemon stops; then they are closed as `unknown`.
@@ -118,8 +118,7 @@ pub async fn serve(
     daemon.others.spawn(keep_tidy(
         store.clone(),
         Arc::clone(&telemetry),
-        settings.keep_runs,
-        settings.keep_evidence,
+        settings.limits,
     ));
 
     let router = api::router(api::State {
@@ -183,21 +182,14 @@ async fn remember(store: &Store, telemetry: &Telemetry, probes: &[Probe]) -> any
 }
 
 /// Takes away what is too old, and watches the size.
-async fn keep_tidy(
-    store: Store,
-    telemetry: Arc<Telemetry>,
-    keep_runs: Duration,
-    keep_evidence: Duration,
-) {
+async fn keep_tidy(store: Store, telemetry: Arc<Telemetry>, limits: Limits) {
     let mut hourly = interval(PURGE);
     let mut often = interval(Duration::from_secs(15));
     loop {
         let result = tokio::select! {
             _ = hourly.tick() => {
-                let now = clock::now();
-                store.purge(before(now, keep_runs), before(now, keep_evidence)).await.map(|purged| {
-                    tracing::debug!(runs = purged.runs, evidence = purged.evidence, "took away old records");
-                })
+                let horizon = limits.horizon(clock::now());
+                store.purge(horizon).await.map(|purged| tracing::debug!(?purged, "took away old records"))
             }
             _ = often.tick() => store.size_bytes().await.map(|bytes| telemetry.set_store_bytes(bytes)),
         };
@@ -208,10 +200,6 @@ async fn keep_tidy(
             );
         }
     }
-}
-
-fn before(now: Timestamp, keep: Duration) -> Timestamp {
-    now.checked_sub(keep).unwrap_or(Timestamp::MIN)
 }
 
 /// The loop that everything goes through; it alone writes on the board.

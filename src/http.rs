@@ -5,6 +5,7 @@
 //! more than `max_body_bytes`.
 
 mod capture;
+mod contact;
 mod date;
 mod fault;
 mod message;
@@ -138,6 +139,41 @@ impl Http {
         }));
         http.client()?;
         Ok(http)
+    }
+
+    /// The same, past every proxy: for the provider on this machine, which no proxy could reach.
+    pub fn direct(&self) -> Self {
+        let shared = &self.0;
+        Self(Arc::new(Shared {
+            tls: shared.tls.clone(),
+            resolver: shared.resolver.clone(),
+            route: Route::direct(),
+            user_agent: shared.user_agent.clone(),
+            max_body_bytes: shared.max_body_bytes,
+        }))
+    }
+
+    /// The proxy that a request to `url` goes through, without its password; `None` where it goes straight.
+    pub fn proxy_for(&self, url: &Url) -> Option<Url> {
+        self.0.route.of(url)
+    }
+
+    /// Whether `host` needs no name resolution: an address, a fixed one of the settings, or a reserved name.
+    pub fn is_known(&self, host: &str) -> bool {
+        let bare = host.trim_matches(['[', ']']);
+        bare.parse::<IpAddr>().is_ok() || self.0.resolver.is_known(bare)
+    }
+
+    /// Addresses of `host`, as requests find them; an address stands for itself.
+    pub async fn resolve(&self, host: &str) -> std::io::Result<Vec<IpAddr>> {
+        let bare = host.trim_matches(['[', ']']);
+        self.0.resolver.clone().addresses(bare).await
+    }
+
+    /// Whether host and port of `url` take a connection, past every proxy, and speak TLS on it where `with_tls`. Sends
+    /// nothing else.
+    pub async fn reach(&self, url: &Url, with_tls: bool, deadline: Instant) -> Result<(), Finding> {
+        contact::open(&self.0, url, with_tls, deadline).await
     }
 
     /// For one run: with connections of its own, so that name resolution, connect and TLS are measured in every run.

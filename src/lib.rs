@@ -29,6 +29,8 @@ pub mod bundle;
 
 pub mod alert;
 
+pub mod control;
+
 pub mod schedule;
 
 // Edges: the only places that touch clock, network, browser and disk.
@@ -36,10 +38,13 @@ pub mod clock;
 
 pub mod http;
 pub mod loopback;
+pub mod machine;
 pub mod totp;
 pub mod vault;
 
 pub mod browser;
+
+pub mod egress;
 
 pub mod evidence;
 pub mod store;
@@ -57,6 +62,8 @@ pub mod api;
 pub mod config;
 
 pub mod audit;
+
+pub mod doctor;
 
 // Root: what runs it all.
 pub mod daemon;

@@ -1,5 +1,8 @@
 //! From a due probe to a finished record. Does not care where the journey ran.
 
+mod control;
+mod rehearsal;
+
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
@@ -13,6 +16,8 @@ use crate::probe::Probe;
 use crate::run::{Fault, Finding, RUN_VERSION, Run, RunId, Stop, Walk};
 use crate::taxonomy::{Class, Outcome, Stage};
 use crate::verdict;
+
+pub use control::Control;
 
 /// A new run id, sorted by time.
 pub fn new_run_id() -> RunId {

@@ -5,18 +5,27 @@
 //! reads leave the runtime.
 
 mod disk;
+mod latency;
+mod limits;
+mod migrate;
+mod parts;
 mod record;
+mod rollup;
 mod state;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use tokio::task::spawn_blocking;
 
+pub use latency::Latency;
+pub use limits::{Horizon, Limits};
 pub use record::{Brief, Intent};
+pub use rollup::{Outcomes, Rollup, Span};
 pub use state::{Batch, Kind, Record};
 
 use crate::clock;
@@ -24,9 +33,13 @@ use crate::probe::ProbeId;
 use crate::run::{Evidence, Run, RunId};
 use crate::taxonomy::Outcome;
 
-use disk::{Disk, Part, Trees};
-use record::{key_of, record_key};
+use disk::Disk;
+use parts::{Part, Trees};
+use record::key_of;
 use writer::{Change, Writer};
+
+/// Opening takes less, or says why.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// What the store could not do.
 #[derive(Debug, thiserror::Error)]
@@ -126,12 +139,14 @@ pub struct Query {
 pub struct Purged {
     pub runs: usize,
     pub evidence: usize,
+    pub rollups: usize,
 }
 
 impl Store {
     /// Opens the store in `folder`, making it where there is none. A store that cannot be read is moved aside and a
     /// fresh one starts. Blocks: meant for the start, or to be called off the runtime.
     pub fn open(folder: &Path) -> Result<Opened, Error> {
+        let began = Instant::now();
         let Disk {
             trees,
             quarantined,
@@ -150,7 +165,9 @@ impl Store {
                 open,
             }),
         };
+        let recovered = began.elapsed();
         let cut_off = store.close_what_was_left_open()?;
+        store.tell_if_slow(recovered, began.elapsed(), cut_off.len());
         Ok(Opened {
             store,
             quarantined,
@@ -296,26 +313,31 @@ impl Store {
         .await
     }
 
-    /// Takes away runs from before `runs_before` and evidence from before `evidence_before`.
-    pub async fn purge(
-        &self,
-        runs_before: Timestamp,
-        evidence_before: Timestamp,
-    ) -> Result<Purged, Error> {
+    /// What was counted of a probe in a span, with any percentile of its stages.
+    pub async fn stats(&self, probe: ProbeId, span: Span) -> Result<Rollup, Error> {
+        self.read(move |trees| trees.stats(&probe, span)).await
+    }
+
+    /// What was counted of every probe in a span, by the name of the probe.
+    pub async fn overview(&self, span: Span) -> Result<BTreeMap<String, Rollup>, Error> {
+        self.read(move |trees| trees.overview(span)).await
+    }
+
+    /// Takes away what lies beyond the horizon.
+    pub async fn purge(&self, horizon: Horizon) -> Result<Purged, Error> {
         let mut purged = Purged::default();
         loop {
-            let old = self
-                .read(move |trees| trees.oldest(runs_before, evidence_before))
-                .await?;
+            let old = self.read(move |trees| trees.oldest(horizon)).await?;
             if old.changes.is_empty() {
                 break;
             }
             purged.runs += old.purged.runs;
             purged.evidence += old.purged.evidence;
+            purged.rollups += old.purged.rollups;
             self.write(old.changes).await?;
         }
         let folder = self.shared.folder.clone();
-        blocking(move || disk::purge_evidence_folders(&folder, evidence_before)).await?;
+        blocking(move || disk::purge_evidence_folders(&folder, horizon.evidence)).await?;
         Ok(purged)
     }
 
@@ -342,6 +364,22 @@ impl Store {
     ) -> Result<T, Error> {
         let shared = Arc::clone(&self.shared);
         blocking(move || shared.read(work)).await
+    }
+
+    /// A start that people wait for should say what it waits for.
+    fn tell_if_slow(&self, recovered: Duration, all: Duration, cut_off: usize) {
+        if all < SLOW {
+            return;
+        }
+        let bytes = self.shared.read(|trees| Ok(trees.size_on_disk()?));
+        tracing::warn!(
+            store.path = %self.shared.folder.display(),
+            store.bytes = bytes.unwrap_or_default(),
+            open_ms = all.as_millis(),
+            recovery_ms = recovered.as_millis(),
+            cut_off,
+            "opening the store took longer than a second: most of it goes into reading the database again (recovery_ms), the rest into closing runs that were cut off"
+        );
     }
 
     fn close_what_was_left_open(&self) -> Result<Vec<Run>, Error> {
@@ -386,65 +424,6 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, Error> {
     // A blocking task ends in a join error only when the runtime stops, or by a bug that has been reported already.
     spawn_blocking(work).await.unwrap_or(Err(Error::Closed))
-}
-
-impl Trees {
-    fn list(&self, query: &Query) -> Result<Vec<Run>, Error> {
-        let before = query.before.map(key_of);
-        let wanted = |outcome: Outcome| query.outcome.is_none_or(|wanted| wanted == outcome);
-        let mut runs = Vec::new();
-        if let Some(probe) = &query.probe {
-            for entry in self.of_probe(probe, before) {
-                let (key, bytes) = entry?;
-                let id = &key[key.len() - 16..];
-                if !wanted(record::decode::<Brief>(id, &bytes)?.outcome) {
-                    continue;
-                }
-                if let Some(bytes) = self[Part::Runs].get(id)? {
-                    runs.push(record::decode(id, &bytes)?);
-                }
-                if runs.len() >= query.limit {
-                    break;
-                }
-            }
-            return Ok(runs);
-        }
-        let range = match before {
-            Some(before) => self[Part::Runs].range(..before),
-            None => self[Part::Runs].iter(),
-        };
-        for entry in range.rev() {
-            let (key, bytes) = entry?;
-            if query.outcome.is_some() && !wanted(record::outcome_of(&key, &bytes)?) {
-                continue;
-            }
-            runs.push(record::decode(&key, &bytes)?);
-            if runs.len() >= query.limit {
-                break;
-            }
-        }
-        Ok(runs)
-    }
-
-    fn newest(&self, probe: &ProbeId, limit: usize) -> Result<Vec<Brief>, Error> {
-        let mut briefs = Vec::new();
-        for entry in self.of_probe(probe, None).take(limit) {
-            let (key, bytes) = entry?;
-            briefs.push(record::decode(&key[key.len() - 16..], &bytes)?);
-        }
-        Ok(briefs)
-    }
-
-    /// Entries of a probe in the index, newest first.
-    fn of_probe(
-        &self,
-        probe: &ProbeId,
-        before: Option<[u8; 16]>,
-    ) -> impl Iterator<Item = sled::Result<(sled::IVec, sled::IVec)>> + use<> {
-        let first = record_key(probe, [0; 16]);
-        let end = record_key(probe, before.unwrap_or([0xff; 16]));
-        self[Part::ByProbe].range(first..end).rev()
-    }
 }
 
 #[cfg(test)]

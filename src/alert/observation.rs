@@ -11,7 +11,7 @@ use crate::run::{Run, RunId};
 use crate::taxonomy::{Outcome, Stage};
 
 /// A finished run, as far as detection looks at it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
     /// When it ended and its result was known.
     pub at: Timestamp,
@@ -101,6 +101,15 @@ impl Stream {
             Self::Failed => Kind::FailureRate,
             Self::Unknown => Kind::Monitor,
             Self::Slow | Self::SlowStage(_) => Kind::Latency,
+        }
+    }
+
+    /// The word that fingerprints begin with.
+    pub(super) fn kind_word(self) -> &'static str {
+        match self {
+            Self::Failed => "failure",
+            Self::Unknown => "monitor",
+            Self::Slow | Self::SlowStage(_) => "latency",
         }
     }
 

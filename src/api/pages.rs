@@ -2,6 +2,7 @@
 
 mod chart;
 pub(super) mod runbooks;
+mod sums;
 mod words;
 
 use askama::Template;
@@ -9,7 +10,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State as Extract};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::problem::Problem;
 use super::{State, known_probe, no_such_run, path, run_id, under_way};
@@ -17,14 +18,18 @@ use crate::board::{NotReady, Slot};
 use crate::clock;
 use crate::probe::Cadence;
 use crate::run::{Evidence, Exchange, Run, RunId, Verdict};
-use crate::store::Brief;
+use crate::store::{Brief, Span};
 use crate::taxonomy::Outcome;
 
 use chart::{Bar, Lane};
+use sums::Sums;
 use words::{ago, duration, instant, until};
 
 /// Runs in the strip of the front page, and on the page of a probe.
 const STRIP: (usize, usize) = (30, 100);
+
+/// Spans that the page of a probe sums up, in hours.
+const SPANS: [(&str, i64); 3] = [("24 hours", 24), ("7 days", 7 * 24), ("30 days", 30 * 24)];
 
 /// A page that could not be made, which is shown as text.
 type Page = Result<Response, Problem>;
@@ -78,10 +83,16 @@ pub(super) async fn probe(
     let slot = state.board.read().get(&name).cloned();
     let slot = slot.ok_or_else(|| Problem::not_found("this probe is gone"))?;
     let entries = runs.iter().map(|run| Entry::new(run, now)).collect();
+    let mut sums = Vec::new();
+    for (title, hours) in SPANS {
+        let span = Span::last(SignedDuration::from_hours(hours), now);
+        sums.push((title, state.store.stats(name.clone(), span).await?));
+    }
     render(&ProbePage {
         row: Row::new(&slot, &runs, now),
         cadence: cadence(&slot.probe.cadence),
         entries,
+        sums: sums::table(&sums),
     })
 }
 
@@ -135,6 +146,7 @@ struct ProbePage {
     row: Row,
     cadence: String,
     entries: Vec<Entry>,
+    sums: Sums,
 }
 
 #[derive(Template)]

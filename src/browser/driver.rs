@@ -155,7 +155,7 @@ fn port(line: &str) -> Option<u16> {
 }
 
 /// The program as a path: searched for like a shell would, unless it has a slash.
-fn find(program: &str) -> Option<PathBuf> {
+pub(super) fn find(program: &str) -> Option<PathBuf> {
     let is_program = |path: &PathBuf| path.is_file();
     if program.contains('/') {
         return Some(PathBuf::from(program)).filter(is_program);

@@ -14,7 +14,7 @@ use super::{Exit, Format, report, say, serve};
 use crate::config::Daemon;
 use crate::evidence::Folder;
 use crate::journey::{Tools, Watcher};
-use crate::pipeline;
+use crate::pipeline::{self, Control};
 use crate::probe::Probe;
 use crate::run::Run;
 use crate::taxonomy::Outcome;
@@ -38,13 +38,23 @@ pub(crate) async fn run(daemon: Daemon, args: Args) -> anyhow::Result<Exit> {
     };
     let bar = progress_bar();
     let tools = Tools::new(&daemon.http, daemon.browser.clone(), watcher(bar.clone()))?;
+    let control = Control::new(&tools, daemon.egress.clone(), &daemon.probes);
     let folder = Folder::for_commands(&daemon.store.path);
     // Its figures would pass for those of the daemon, and say nothing after one run.
     let exporters = serve::exporters(&daemon).await?.without_metrics();
     let telemetry = Telemetry::exporting(&daemon.location, exporters, None)?;
     let pace = daemon.browser.max_sessions.max(1);
     let runs: Vec<Vec<Run>> = stream::iter(&probes)
-        .map(|probe| repeat(probe, args.repeat, &daemon.location, &tools, &folder))
+        .map(|probe| {
+            repeat(
+                probe,
+                args.repeat,
+                &daemon.location,
+                &tools,
+                &control,
+                &folder,
+            )
+        })
         .buffered(pace)
         .inspect(|runs| runs.iter().for_each(|run| telemetry.send_trace(run)))
         .collect()
@@ -65,12 +75,16 @@ async fn repeat(
     times: u32,
     location: &str,
     tools: &Tools,
+    control: &Control,
     folder: &Folder,
 ) -> Vec<Run> {
     let mut runs = Vec::new();
     for _ in 0..times {
         let id = pipeline::new_run_id();
-        let walk = pipeline::execute(probe, id, location, None, tools);
+        let walk = async {
+            let run = pipeline::execute(probe, id, location, None, tools).await;
+            control.review(probe, run).await
+        };
         let mut run = telemetry::within(id, walk).await;
         if let Err(error) = tokio::task::block_in_place(|| folder.save(&mut run)) {
             tracing::warn!(error = %error, "the evidence of run {} could not be saved", run.id);

@@ -95,6 +95,7 @@ fn fixed(config: &Daemon) -> Vec<(&'static str, String)> {
         ("store", format!("{:?}", config.store)),
         ("browser", format!("{:?}", config.browser)),
         ("http", format!("{:?}", config.http)),
+        ("egress", format!("{:?}", config.egress)),
         (
             "telemetry",
             format!("{:?} {}", config.otlp, config.prometheus),

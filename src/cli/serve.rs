@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use futures::FutureExt;
 use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::spawn_blocking;
@@ -15,7 +15,7 @@ use crate::config::Daemon;
 use crate::daemon::{self, Change, Runner};
 use crate::evidence::Sample;
 use crate::journey::Tools;
-use crate::pipeline;
+use crate::pipeline::{self, Control};
 use crate::run::Run;
 use crate::telemetry::Telemetry;
 use crate::telemetry::otlp::{self, Exporters};
@@ -52,19 +52,24 @@ pub(crate) async fn serve(
     };
     let telemetry = Telemetry::exporting(&config.location, exporters, Some(pages))?;
     let telemetry = Arc::new(telemetry);
+    let control = Control::new(&tools, config.egress, &config.probes);
+    let watching = control.clone();
+    let changes = changes.inspect(move |change| match change {
+        Change::Taken(plan) => watching.watch(&plan.probes),
+        Change::Refused(_) => (),
+    });
     let settings = daemon::Settings {
         access: config.access.clone(),
-        keep_runs: config.store.keep.runs,
-        keep_evidence: config.store.keep.evidence,
+        limits: config.store.limits(),
         grace: GRACE,
         telemetry: Some(Arc::clone(&telemetry)),
-        changes,
+        changes: changes.boxed(),
         location: config.location.clone(),
         probes: config.probes,
         store: config.store.path.clone(),
     };
     let sample = Sample::of(config.store.evidence_every);
-    let runner = runner(tools.clone(), config.location, sample, seen);
+    let runner = runner(tools.clone(), control, config.location, sample, seen);
     let served = tokio::select! {
         served = daemon::serve(settings, listener, runner, stop) => served,
         () = count_browsers(&tools, &telemetry) => Ok(()),
@@ -95,16 +100,18 @@ async fn count_browsers(tools: &Tools, telemetry: &Telemetry) {
 
 fn runner(
     tools: Tools,
+    control: Control,
     location: String,
     sample: Sample,
     seen: impl Fn(&Run) + Send + Sync + 'static,
 ) -> Runner {
-    let shared = Arc::new((tools, location, sample, seen));
+    let shared = Arc::new((tools, control, location, sample, seen));
     Arc::new(move |probe, id, scheduled_at| {
         let shared = Arc::clone(&shared);
         async move {
-            let (tools, location, sample, seen) = shared.as_ref();
-            let mut run = pipeline::execute(&probe, id, location, scheduled_at, tools).await;
+            let (tools, control, location, sample, seen) = shared.as_ref();
+            let run = pipeline::execute(&probe, id, location, scheduled_at, tools).await;
+            let mut run = control.review(&probe, run).await;
             sample.thin(&mut run);
             seen(&run);
             run

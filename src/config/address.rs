@@ -91,6 +91,47 @@ impl Scalar for SmtpUrl {
     }
 }
 
+/// A place that can be asked whether it is there.
+#[derive(Debug, Clone)]
+pub(super) struct Place(pub(super) Url);
+
+impl Scalar for Place {
+    const FORMAT: &'static str = "place";
+    const EXAMPLES: &'static [&'static str] =
+        &["https://www.example.com/", "tcp://ns.example.net:853"];
+
+    fn read(text: &str) -> Result<Self, Reason> {
+        let wrong = || plain("not an address that begins with https://, http:// or tcp://");
+        if !text.contains("://") {
+            return Err(wrong().helped("write tcp://host:port for a plain connection"));
+        }
+        let url = url(text)?;
+        match url.scheme() {
+            "http" | "https" => Ok(Self(url)),
+            "tcp" if url.has_host() && url.port().is_some() => Ok(Self(url)),
+            "tcp" => Err(plain("a host or a port is missing").helped("write tcp://host:port")),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+/// A name that name resolution is asked for.
+#[derive(Debug, Clone)]
+pub(super) struct HostName(pub(super) String);
+
+impl Scalar for HostName {
+    const FORMAT: &'static str = "host-name";
+    const EXAMPLES: &'static [&'static str] = &["example.com"];
+
+    fn read(text: &str) -> Result<Self, Reason> {
+        match Host::parse(text) {
+            Ok(Host::Domain(name)) => Ok(Self(name)),
+            Ok(_) => Err(plain("an address needs no name resolution").helped("write a name")),
+            Err(_) => Err(plain("not a name of a host")),
+        }
+    }
+}
+
 impl Scalar for RedirectUri {
     const FORMAT: &'static str = "redirect-uri";
     const EXAMPLES: &'static [&'static str] = &[

@@ -11,6 +11,7 @@ use url::Url;
 
 use crate::api::Access;
 use crate::browser;
+use crate::egress;
 use crate::http;
 use crate::probe::Probe;
 use crate::secret::SecretRef;
@@ -22,7 +23,9 @@ use super::layers::Layers;
 use super::probe::AuditSettings;
 use super::report::Report;
 use super::scalar::{Name, Text, text};
-use super::sections::{ApiSettings, Channel, HttpSettings, Route, Store, Telemetry, TextOrSecret};
+use super::sections::{
+    ApiSettings, Channel, EgressSettings, HttpSettings, Route, Store, Telemetry, TextOrSecret,
+};
 use super::words::nearest;
 use super::yaml::child;
 
@@ -39,6 +42,7 @@ pub struct Daemon {
     pub store: Store,
     pub browser: browser::Settings,
     pub http: http::Settings,
+    pub egress: egress::Settings,
     /// Whether `/metrics` is served.
     pub prometheus: bool,
     /// A collector for traces, figures and logs.
@@ -81,6 +85,8 @@ pub(super) struct DaemonFile {
     browser: browser::Settings,
     /// How the requests are made that probes send by themselves.
     http: HttpSettings,
+    /// How a fault of this machine is told from one of a provider.
+    egress: EgressSettings,
     /// Where figures and traces go.
     telemetry: Telemetry,
     /// Who may use the API.
@@ -105,6 +111,7 @@ impl Default for DaemonFile {
             store: Store::default(),
             browser: browser::Settings::default(),
             http: HttpSettings::default(),
+            egress: EgressSettings::default(),
             telemetry: Telemetry::default(),
             api: ApiSettings::default(),
             channels: BTreeMap::new(),
@@ -234,6 +241,7 @@ impl DaemonFile {
             store,
             browser: self.browser,
             http: self.http.ready(folder),
+            egress: self.egress.ready(),
             prometheus: self.telemetry.prometheus,
             otlp: self.telemetry.otlp.map(|otlp| otlp.ready(folder)),
             access: self.api.access(),

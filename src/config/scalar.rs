@@ -16,7 +16,7 @@ use crate::api::Token;
 use crate::expression::{self, ExpressionError};
 use crate::probe::{Expectation, RedirectUri};
 
-use super::address::{Issuer, SafeUrl, SmtpUrl, WebUrl};
+use super::address::{HostName, Issuer, Place, SafeUrl, SmtpUrl, WebUrl};
 
 use super::words::nearest;
 
@@ -51,6 +51,8 @@ pub(super) const FORMATS: &[(&str, Reader)] = &[
     (SafeUrl::FORMAT, reason::<SafeUrl>),
     (Issuer::FORMAT, reason::<Issuer>),
     (SmtpUrl::FORMAT, reason::<SmtpUrl>),
+    (Place::FORMAT, reason::<Place>),
+    (HostName::FORMAT, reason::<HostName>),
     (RedirectUri::FORMAT, reason::<RedirectUri>),
     (Expectation::FORMAT, reason::<Expectation>),
     (CronPattern::FORMAT, reason::<CronPattern>),

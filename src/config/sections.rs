@@ -10,12 +10,14 @@ use serde::{Deserialize, Deserializer};
 use url::Url;
 
 use crate::api::{Access, Right, Token};
+use crate::egress;
 use crate::http;
 use crate::secret::SecretRef;
 pub use crate::secret::TextOrSecret;
+use crate::store::Limits;
 use crate::telemetry::otlp;
 
-use super::address::{SmtpUrl, WebUrl};
+use super::address::{HostName, Place, SmtpUrl, WebUrl};
 use super::daemon::{anchor, anchor_headers};
 use super::scalar::{HeaderValue, MailAddress, Name, Size, Text, TokenHash, text};
 
@@ -42,8 +44,20 @@ impl Default for Store {
         Self {
             path: PathBuf::new(),
             keep: Keep::default(),
-            max_size: 4 << 30,
+            max_size: Limits::default().size_bytes,
             evidence_every: 50,
+        }
+    }
+}
+
+impl Store {
+    /// As the store itself takes them.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            runs: self.keep.runs,
+            evidence: self.keep.evidence,
+            rollups: self.keep.rollups,
+            size_bytes: self.max_size,
         }
     }
 }
@@ -68,11 +82,11 @@ pub struct Keep {
 
 impl Default for Keep {
     fn default() -> Self {
-        let days = |days: u64| Duration::from_secs(days * 86_400);
+        let limits = Limits::default();
         Self {
-            runs: days(30),
-            rollups: days(400),
-            evidence: days(7),
+            runs: limits.runs,
+            rollups: limits.rollups,
+            evidence: limits.evidence,
         }
     }
 }
@@ -114,6 +128,50 @@ impl HttpSettings {
             ca_file: self.ca_file.map(|path| folder.join(path)),
             user_agent: self.user_agent.unwrap_or(usual.user_agent),
             hosts: self.hosts,
+        }
+    }
+}
+
+/// How a fault of this machine is told from one of a provider.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(rename = "Egress")]
+pub(super) struct EgressSettings {
+    /// Whether failures that look like a fault of this machine are looked into before they are believed. True by
+    /// default.
+    control: bool,
+    /// Independent places that answer as long as this machine's network works: `https://…` or `http://…` is asked by a
+    /// GET, `tcp://host:port` by a connection. The other providers of the probes serve as well, and prove less.
+    targets: Vec<Text<Place>>,
+    /// Independent names that resolve as long as name resolution works.
+    names: Vec<Text<HostName>>,
+}
+
+impl Default for EgressSettings {
+    fn default() -> Self {
+        Self {
+            control: true,
+            targets: Vec::new(),
+            names: Vec::new(),
+        }
+    }
+}
+
+impl EgressSettings {
+    /// As the module of the same name takes them.
+    pub(super) fn ready(self) -> egress::Settings {
+        egress::Settings {
+            control: self.control,
+            targets: self
+                .targets
+                .into_iter()
+                .map(|Text(Place(url))| url)
+                .collect(),
+            names: self
+                .names
+                .into_iter()
+                .map(|Text(HostName(name))| name)
+                .collect(),
         }
     }
 }

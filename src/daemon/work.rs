@@ -44,7 +44,11 @@ impl Bench {
         wish: Option<Wish>,
     ) {
         let intent = self.intent(&probe, id, scheduled_at);
-        self.note(&self.store.begin(&intent).await);
+        let begun = self.store.begin(&intent).await;
+        if begun.is_ok() {
+            tracing::debug!(run.id = %id, probe = %probe.id, "run began");
+        }
+        self.note(&begun);
         if let Some(wish) = wish {
             // Whoever asked may have gone.
             let _ = wish.send(Ok(id));

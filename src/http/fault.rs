@@ -39,6 +39,16 @@ fn class(error: &reqwest::Error, phase: Phase, is_proxied: bool) -> Class {
     }
 }
 
+/// A handshake on a connection of our own making failed.
+pub(super) fn of_handshake(error: &io::Error) -> Class {
+    let inside = error.get_ref().and_then(|inside| inside.downcast_ref());
+    match inside {
+        Some(error) => tls(error),
+        None if is_dropped(error.kind()) => Class::ConnectionReset,
+        None => Class::TlsHandshake,
+    }
+}
+
 fn connecting(error: &reqwest::Error, io: Option<io::ErrorKind>) -> Class {
     match io {
         Some(io::ErrorKind::ConnectionRefused) => Class::ConnectRefused,

@@ -78,9 +78,24 @@ impl Route {
             .map(move |proxy| Ok(proxy?.no_proxy(except.clone())))
     }
 
+    /// No proxy at all.
+    pub(super) fn direct() -> Self {
+        Self::build(None, None, String::new())
+    }
+
     pub(super) fn is_proxied(&self, url: &Url) -> bool {
-        let target = url.as_str().parse().ok();
-        target.is_some_and(|target| self.matcher.intercept(&target).is_some())
+        self.of(url).is_some()
+    }
+
+    /// The proxy that a request to `url` goes through, without its password.
+    pub(super) fn of(&self, url: &Url) -> Option<Url> {
+        let target = url.as_str().parse().ok()?;
+        let proxy = self.matcher.intercept(&target)?;
+        let mut proxy = Url::parse(&proxy.uri().to_string()).ok()?;
+        // An address that has no place for them has none to hide.
+        let _ = proxy.set_username("");
+        let _ = proxy.set_password(None);
+        Some(proxy)
     }
 }
 
@@ -104,5 +119,7 @@ mod tests {
         check("https://127.0.0.1:8443/", false);
         check("https://localhost/", false);
         check("https://[::1]/", false);
+        let proxy = route.of(&"https://sso.example.com/".parse().unwrap());
+        assert_eq!(proxy.unwrap().as_str(), "http://proxy.example:3128/");
     }
 }

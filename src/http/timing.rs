@@ -227,6 +227,11 @@ impl Resolver {
         }
     }
 
+    /// Whether this name is answered without asking anybody.
+    pub(super) fn is_known(&self, name: &str) -> bool {
+        self.known(name).is_some()
+    }
+
     /// `localhost` and `invalid` are answered here and never asked of a server (RFC 6761 section 6).
     fn known(&self, name: &str) -> Option<Vec<IpAddr>> {
         if let Some(address) = self.hosts.get(name) {
@@ -236,6 +241,14 @@ impl Resolver {
             Some("localhost") => Some(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]),
             Some("invalid") => Some(Vec::new()),
             _ => None,
+        }
+    }
+
+    /// Addresses of a name, or of an address itself.
+    pub(super) async fn addresses(self, host: &str) -> io::Result<Vec<IpAddr>> {
+        match host.parse() {
+            Ok(address) => Ok(vec![address]),
+            Err(_) => self.lookup(host.to_ascii_lowercase()).await,
         }
     }
 

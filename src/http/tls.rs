@@ -1,6 +1,7 @@
 //! TLS of the probe's own requests: verified like any client does, and the peer's certificates kept also when
 //! verification fails. No session is resumed, so that every run makes a full handshake.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,6 +17,8 @@ use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, NamedGroup, OtherError, SignatureScheme,
 };
 use rustls_platform_verifier::Verifier;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::{HttpError, timing};
@@ -51,6 +54,17 @@ pub(crate) fn trusting(ca_file: Option<&Path>) -> Result<ClientConfig, HttpError
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
     Ok(config)
+}
+
+/// Shakes hands with `host` at the other end of a connection, and leaves.
+pub(super) async fn handshake(
+    config: &ClientConfig,
+    host: &str,
+    stream: TcpStream,
+) -> Result<(), io::Error> {
+    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+    let connector = TlsConnector::from(Arc::new(config.clone()));
+    connector.connect(name, stream).await.map(drop)
 }
 
 fn authorities(

@@ -42,6 +42,31 @@ impl Tools {
         })
     }
 
+    /// For the provider on this machine: the same browsers, no proxy, and nobody who watches.
+    pub fn for_loopback(&self) -> Self {
+        Self {
+            http: self.http.direct(),
+            browsers: self.browsers.clone(),
+            manners: Arc::default(),
+            watcher: Arc::new(|_, _| ()),
+        }
+    }
+
+    /// Whether the browsers run on this machine, and not behind the address of a grid.
+    pub fn has_own_browser(&self) -> bool {
+        self.browsers.are_own()
+    }
+
+    /// A proxy that the browsers alone are told of.
+    pub fn browser_proxy(&self) -> Option<url::Url> {
+        self.browsers.proxy()
+    }
+
+    /// What requests are made with.
+    pub fn http(&self) -> &Http {
+        &self.http
+    }
+
     /// Browser sessions in use, and how many there may be.
     pub fn browser_sessions(&self) -> (usize, usize) {
         self.browsers.sessions()

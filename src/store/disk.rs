@@ -4,7 +4,6 @@
 
 use std::fs;
 use std::io;
-use std::ops::Index;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -14,23 +13,19 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
-use strum::IntoEnumIterator;
 use uuid::Uuid;
 
-use super::record::{first_key_at, probe_of, record_key};
-use super::state::Kind;
-use super::writer::Change;
-use super::{Error, Purged};
+use super::Error;
+use super::migrate;
+use super::parts::{Part, Trees};
+use super::record::first_key_at;
 use crate::clock;
 
-/// Format of the whole store; each record has a version of its own besides.
-const FORMAT: &[u8] = b"1";
+/// Format of the whole store; each record has a version of its own besides. 1 had no rollups.
+const FORMAT: &[u8] = b"2";
 
 /// The default of 1 GiB is more than a daemon should take; recent runs fit in this many times over.
 const CACHE_BYTES: u64 = 32 << 20;
-
-/// How many records one step of a purge takes away.
-const PURGE_STEP: usize = 500;
 
 /// Held on the store's folder itself, so that nothing is left behind.
 pub(super) type Lock = Flock<fs::File>;
@@ -39,127 +34,6 @@ pub(super) struct Disk {
     pub(super) trees: Trees,
     pub(super) quarantined: Option<PathBuf>,
     pub(super) lock: Lock,
-}
-
-/// The parts of the database, a tree each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
-    /// Run id → run without evidence.
-    Runs,
-    /// Probe, NUL, run id → the run in short.
-    ByProbe,
-    /// Run id → intent.
-    Open,
-    /// Run id → evidence.
-    Evidence,
-    /// Name → record of the daemon's own state.
-    State(Kind),
-}
-
-impl Part {
-    const RUNS: [Self; 4] = [Self::Runs, Self::ByProbe, Self::Open, Self::Evidence];
-
-    /// All parts, in the order of their index.
-    fn all() -> impl Iterator<Item = Self> {
-        Self::RUNS.into_iter().chain(Kind::iter().map(Self::State))
-    }
-
-    /// Place among the trees.
-    pub(super) fn index(self) -> usize {
-        match self {
-            Self::Runs => 0,
-            Self::ByProbe => 1,
-            Self::Open => 2,
-            Self::Evidence => 3,
-            Self::State(kind) => Self::RUNS.len() + kind as usize,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Runs => "runs",
-            Self::ByProbe => "by_probe",
-            Self::Open => "open",
-            Self::Evidence => "evidence",
-            Self::State(kind) => kind.into(),
-        }
-    }
-}
-
-/// The database, open.
-#[derive(Clone)]
-pub(super) struct Trees {
-    db: sled::Db,
-    /// By [`Part::index`].
-    trees: Vec<sled::Tree>,
-}
-
-impl Index<Part> for Trees {
-    type Output = sled::Tree;
-
-    fn index(&self, part: Part) -> &sled::Tree {
-        &self.trees[part.index()]
-    }
-}
-
-pub(super) struct Old {
-    pub(super) changes: Vec<Change>,
-    pub(super) purged: Purged,
-}
-
-impl Trees {
-    /// The oldest records that are too old, a step's worth.
-    pub(super) fn oldest(
-        &self,
-        runs_before: Timestamp,
-        evidence_before: Timestamp,
-    ) -> Result<Old, Error> {
-        let mut old = Old {
-            changes: Vec::new(),
-            purged: Purged::default(),
-        };
-        for entry in self[Part::Runs]
-            .range(..first_key_at(runs_before))
-            .take(PURGE_STEP)
-        {
-            let (key, bytes) = entry?;
-            // One that cannot be read has no index entry that could be found.
-            let index_key = probe_of(&key, &bytes)
-                .ok()
-                .zip(<[u8; 16]>::try_from(&*key).ok())
-                .map(|(probe, id)| record_key(&probe, id));
-            if let Some(index_key) = index_key {
-                old.changes.push(Change::Remove(Part::ByProbe, index_key));
-            }
-            for part in [Part::Runs, Part::Evidence] {
-                old.changes.push(Change::Remove(part, key.to_vec()));
-            }
-            old.purged.runs += 1;
-        }
-        for key in self[Part::Evidence]
-            .range(..first_key_at(evidence_before))
-            .keys()
-            .take(PURGE_STEP)
-        {
-            old.changes
-                .push(Change::Remove(Part::Evidence, key?.to_vec()));
-            old.purged.evidence += 1;
-        }
-        Ok(old)
-    }
-
-    pub(super) fn size_on_disk(&self) -> sled::Result<u64> {
-        self.db.size_on_disk()
-    }
-
-    /// All trees, by [`Part::index`].
-    pub(super) fn all(&self) -> &[sled::Tree] {
-        &self.trees
-    }
-
-    pub(super) fn flush(&self) -> sled::Result<()> {
-        self.db.flush().map(drop)
-    }
 }
 
 /// Locks the folder and opens the database in it, a fresh one where the old one cannot be read.
@@ -228,20 +102,26 @@ fn try_open(path: &Path) -> Result<Trees, Fault> {
         .map_err(|error| Fault::Unreadable(error.to_string()))?;
     match marker {
         Some(marker) if &*marker == FORMAT => Ok(trees),
+        Some(marker) if &*marker == b"1" => {
+            migrate::from_1(&trees).map_err(Fault::Ours)?;
+            mark(&trees).map_err(|error| Fault::Ours(error.into()))?;
+            Ok(trees)
+        }
         Some(marker) => Err(Fault::Ours(Error::Newer {
             path: path.to_owned(),
             found: String::from_utf8_lossy(&marker).into_owned(),
         })),
         None if existed => Err(Fault::Unreadable("what was in it is gone".to_owned())),
         None => {
-            let marked = trees
-                .db
-                .insert("format", FORMAT)
-                .and_then(|_| trees.flush());
-            marked.map_err(|error| Fault::Ours(error.into()))?;
+            mark(&trees).map_err(|error| Fault::Ours(error.into()))?;
             Ok(trees)
         }
     }
+}
+
+fn mark(trees: &Trees) -> sled::Result<()> {
+    trees.db.insert("format", FORMAT)?;
+    trees.flush()
 }
 
 fn open_trees(path: &Path) -> sled::Result<Trees> {

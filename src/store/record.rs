@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Error;
+use super::rollup::{self, Level, Rollup};
 use crate::probe::{Probe, ProbeId};
 use crate::run::{RUN_VERSION, Run, RunId, Verdict};
 use crate::taxonomy::{Class, Outcome, Stage};
@@ -112,6 +113,10 @@ pub(super) struct Finished {
     pub(super) run: Vec<u8>,
     pub(super) brief: Vec<u8>,
     pub(super) evidence: Option<Vec<u8>>,
+    /// What the run adds to the rollups, and where.
+    pub(super) rollup: Rollup,
+    probe: ProbeId,
+    second: i64,
 }
 
 impl Finished {
@@ -130,7 +135,15 @@ impl Finished {
             run: encode(&without_evidence(run)),
             brief: encode(&brief),
             evidence: run.evidence.as_ref().map(encode),
+            rollup: Rollup::of(run),
+            probe: run.probe.clone(),
+            second: rollup::second_of(run),
         }
+    }
+
+    /// Key of the rollup that counts the run.
+    pub(super) fn rollup_key(&self, level: Level) -> Vec<u8> {
+        rollup::key(level.floor(self.second), &self.probe)
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use strum::{EnumIter, IntoStaticStr};
 
 use super::Error;
-use super::disk::Part;
+use super::parts::Part;
 use super::record::Finished;
 use super::writer::Change;
 use crate::run::Run;
@@ -147,7 +147,7 @@ fn name_of<R: Record>(key: &[u8]) -> String {
 mod tests {
     use tempfile::TempDir;
 
-    use super::super::{Store, disk::Part};
+    use super::super::{Store, parts::Part};
     use super::*;
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]

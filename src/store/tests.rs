@@ -1,9 +1,9 @@
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::*;
-use crate::run::{Exchange, PageEvidence, RUN_VERSION, Timings};
+use crate::run::{Exchange, PageEvidence, RUN_VERSION, StepRecord, Timings};
 use crate::taxonomy::{Class, Stage};
 
 const START: &str = "2026-06-01T00:00:00Z";
@@ -72,6 +72,15 @@ fn run(name: &str, second: u64, outcome: Outcome) -> Run {
 
 fn open(folder: &TempDir) -> Opened {
     Store::open(folder.path()).unwrap()
+}
+
+/// Runs from before the first second go, and evidence from before the second.
+fn horizon(runs: u64, evidence: u64) -> Horizon {
+    Horizon {
+        runs: at(runs),
+        evidence: at(evidence),
+        rollups: at(0),
+    }
 }
 
 fn all() -> Query {
@@ -229,12 +238,13 @@ async fn purge_takes_away_what_is_older_and_nothing_else() {
         });
         store.append(&run).await.unwrap();
     }
-    let purged = store.purge(at(3), at(5)).await.unwrap();
+    let purged = store.purge(horizon(3, 5)).await.unwrap();
     assert_eq!(
         purged,
         Purged {
             runs: 2,
-            evidence: 4
+            evidence: 4,
+            rollups: 0
         }
     );
     assert_eq!(ids(&store, all()).await, [6, 5, 4, 3].map(id));
@@ -246,7 +256,7 @@ async fn purge_takes_away_what_is_older_and_nothing_else() {
         assert_eq!(store.evidence(id(second)).await.unwrap().is_some(), there);
         assert_eq!(store.screenshot(id(second)).await.unwrap().is_some(), there);
     }
-    assert_eq!(store.purge(at(3), at(5)).await.unwrap(), Purged::default());
+    assert_eq!(store.purge(horizon(3, 5)).await.unwrap(), Purged::default());
 }
 
 #[tokio::test]
@@ -318,8 +328,148 @@ async fn a_store_of_a_newer_version_is_left_alone() {
     let folder = TempDir::new().unwrap();
     drop(open(&folder));
     let db = sled::open(folder.path().join("db")).unwrap();
-    db.insert("format", "2").unwrap();
+    db.insert("format", "3").unwrap();
     drop(db);
     let refused = Store::open(folder.path()).err().unwrap();
     assert!(matches!(refused, Error::Newer { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn rollups_say_what_the_runs_say_over_any_span() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder).store;
+    // Two days, with gaps and with minutes that hold several runs.
+    let seconds: Vec<u64> = (0..700_u64).map(|n| n * n * 7 / 20).collect();
+    for &second in &seconds {
+        let name = if second % 3 == 0 { "prod" } else { "staging" };
+        let outcome = [Outcome::Ok, Outcome::Failed, Outcome::Ok, Outcome::Unknown];
+        let mut run = run(name, second, outcome[second as usize % 4]);
+        run.steps.push(StepRecord {
+            stage: Stage::TokenExchange,
+            outcome: run.outcome,
+            duration_ms: second % 97,
+        });
+        store.append(&run).await.unwrap();
+    }
+    let runs = store.list(all()).await.unwrap();
+    let spans = [
+        (0, 200_000),
+        (59, 61),
+        (86_399, 90_000),
+        (4000, 4000),
+        (3601, 172_799),
+    ];
+    for (from, to) in spans {
+        let span = Span::new(at(from), at(to));
+        let mut expected = BTreeMap::<String, Rollup>::new();
+        for run in &runs {
+            if (span.from..span.to).contains(&run.started_at) {
+                let sum = expected.entry(run.probe.to_string()).or_default();
+                sum.merge(&Rollup::of(run));
+            }
+        }
+        let overview = store.overview(span).await.unwrap();
+        assert_eq!(overview, expected, "{span:?}");
+        for name in ["prod", "staging", "other"] {
+            let stats = store.stats(probe(name), span).await.unwrap();
+            let expected = expected.get(probe(name).as_str()).cloned();
+            assert_eq!(stats, expected.unwrap_or_default(), "{name} {span:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_is_written_again_counts_once() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder).store;
+    for _ in 0..2 {
+        store
+            .append(&run("prod", 1, Outcome::Failed))
+            .await
+            .unwrap();
+    }
+    let span = Span::new(at(0), at(60));
+    let stats = store.stats(probe("prod"), span).await.unwrap();
+    assert_eq!(stats.outcomes.total(), 1);
+}
+
+#[tokio::test]
+async fn rollups_outlive_their_runs_but_for_those_by_the_minute() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder).store;
+    for second in [10, 4000, 90_000] {
+        store
+            .append(&run("prod", second, Outcome::Failed))
+            .await
+            .unwrap();
+    }
+    let purged = store.purge(horizon(90_000, 90_000)).await.unwrap();
+    assert_eq!((purged.runs, purged.rollups), (2, 2));
+    let counted = async |from, to| {
+        let stats = store.stats(probe("prod"), Span::new(at(from), at(to)));
+        stats.await.unwrap().outcomes.failed
+    };
+    assert_eq!(counted(0, 86_400).await, 2);
+    assert_eq!(counted(3600, 7200).await, 1);
+    let horizon = Horizon {
+        rollups: at(100_000),
+        ..horizon(90_000, 90_000)
+    };
+    store.purge(horizon).await.unwrap();
+    assert_eq!(counted(3600, 7200).await, 0);
+    assert_eq!(counted(86_400, 172_800).await, 1);
+}
+
+/// Every record of a store as format 1 wrote it, a line each.
+const FORMAT_1: &str = include_str!("../../tests/store/v1.jsonl");
+
+/// A store as format 1 left it, in the middle of a run.
+fn store_of_format_1() -> TempDir {
+    #[derive(serde::Deserialize)]
+    struct Line {
+        tree: String,
+        key: String,
+        value: String,
+    }
+    let folder = TempDir::new().unwrap();
+    let db = sled::open(folder.path().join("db")).unwrap();
+    for line in FORMAT_1.lines() {
+        let line: Line = serde_json::from_str(line).unwrap();
+        let digits = line.key.as_bytes().chunks(2);
+        let key: Vec<u8> = digits
+            .map(|digits| u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap())
+            .collect();
+        let tree = db.open_tree(line.tree).unwrap();
+        tree.insert(key, line.value.as_bytes()).unwrap();
+    }
+    folder
+}
+
+#[tokio::test]
+async fn a_store_of_format_1_is_taken_over_whole() {
+    let folder = store_of_format_1();
+    for starts in 0..2 {
+        let opened = open(&folder);
+        assert_eq!(opened.quarantined, None);
+        assert_eq!(opened.cut_off.len(), usize::from(starts == 0));
+        let store = opened.store;
+        let runs = store.list(all()).await.unwrap();
+        assert_eq!(runs.len(), 13);
+        let failed = runs
+            .iter()
+            .find(|run| run.outcome == Outcome::Failed)
+            .unwrap();
+        let verdict = failed.verdict.as_ref().unwrap();
+        assert_eq!(verdict.class, Class::InvalidClient);
+        assert_eq!(verdict.raw.as_ref().unwrap().status, Some(401));
+        assert!(store.evidence(failed.id).await.unwrap().is_some());
+        let mut expected = BTreeMap::<String, Rollup>::new();
+        for run in &runs {
+            let sum = expected.entry(run.probe.to_string()).or_default();
+            sum.merge(&Rollup::of(run));
+        }
+        let span = Span::new(at(0), at(10_000));
+        assert_eq!(store.overview(span).await.unwrap(), expected);
+        assert_eq!(expected.len(), 2);
+    }
 }

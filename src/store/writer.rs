@@ -11,8 +11,9 @@ use sled::transaction::{ConflictableTransactionError, TransactionError, Transact
 use tokio::sync::oneshot;
 
 use super::Error;
-use super::disk::{Part, Trees};
-use super::record::Finished;
+use super::parts::{Part, Trees};
+use super::record::{self, Finished};
+use super::rollup::{Level, Rollup};
 
 /// Requests that share one flush at most.
 const GROUP: usize = 256;
@@ -140,12 +141,36 @@ impl Parts<'_> {
             }
             Change::Finish(run) => {
                 self[Part::Open].remove(&run.key)?;
-                self[Part::Runs].insert(&run.key, &run.run[..])?;
+                let known = self[Part::Runs].insert(&run.key, &run.run[..])?;
+                if known.is_none() {
+                    self.count(run)?;
+                }
                 self[Part::ByProbe].insert(&run.index_key[..], &run.brief[..])?;
                 if let Some(evidence) = &run.evidence {
                     self[Part::Evidence].insert(&run.key, &evidence[..])?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// A run is counted where it is written, once.
+    fn count(&self, run: &Finished) -> Result<(), ConflictableTransactionError<Infallible>> {
+        for level in Level::ALL {
+            let (tree, key) = (&self[Part::Rollups(level)], run.rollup_key(level));
+            let mut rollup = run.rollup.clone();
+            if let Some(bytes) = tree.get(&key)? {
+                match record::decode::<Rollup>(&key, &bytes) {
+                    Ok(before) => rollup.merge(&before),
+                    Err(error) => {
+                        tracing::error!(
+                            error = &error as &dyn std::error::Error,
+                            "a rollup begins anew"
+                        );
+                    }
+                }
+            }
+            tree.insert(key, record::encode(&rollup))?;
         }
         Ok(())
     }

@@ -359,3 +359,46 @@ async fn runbooks_are_pages_and_markdown() {
     }
     daemon.stop().await;
 }
+
+#[tokio::test]
+async fn figures_over_a_span_count_the_runs_and_give_percentiles() {
+    let folder = TempDir::new().unwrap();
+    let daemon = with_runs(&folder, None).await;
+    let stats = daemon
+        .json("/api/v1/probes/acme/prod/stats?last=2d&quantiles=0.5,0.99")
+        .await;
+    assert_eq!(
+        (&stats["probe"], &stats["runs"]),
+        (&"acme/prod".into(), &2.into())
+    );
+    assert_eq!(stats["outcomes"]["ok"], 2);
+    assert_eq!(stats["outcomes"]["failed"], 0);
+    assert_eq!(stats["failure_ratio"], 0.0);
+    assert_eq!(stats["duration"]["quantiles_ms"]["0.99"], 34.0);
+    assert_eq!(stats["stages"]["token_exchange"]["mean_ms"], 12.0);
+    let (from, to) = (
+        stats["from"].as_str().unwrap(),
+        stats["to"].as_str().unwrap(),
+    );
+    let all = daemon
+        .json(&format!("/api/v1/stats?from={from}&to={to}"))
+        .await;
+    assert_eq!(all["probes"]["acme/prod"]["runs"], 2);
+    let earlier = format!("/api/v1/probes/acme/prod/stats?to={from}");
+    assert_eq!(daemon.json(&earlier).await["runs"], 0);
+    let wrong = [
+        "last=0h",
+        "last=soon",
+        "last=1h&from=2026-01-01T00:00:00Z",
+        "from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z",
+        "quantiles=1.5",
+        "quantiles=",
+        "quantile=0.5",
+    ];
+    for query in wrong {
+        let (status, body) = daemon.get(&format!("/api/v1/stats?{query}")).await;
+        assert_eq!(status, 400, "{query}: {body}");
+    }
+    assert_eq!(daemon.get("/api/v1/probes/acme/none/stats").await.0, 404);
+    daemon.stop().await;
+}

@@ -11,6 +11,7 @@ use authcanary::clock;
 use authcanary::daemon::{self, Runner, Settings};
 use authcanary::probe::*;
 use authcanary::run::{Evidence, RUN_VERSION, Run, StepRecord, Verdict};
+use authcanary::store::Limits;
 use authcanary::taxonomy::{Class, Outcome, Stage};
 use serde_json::Value as Json;
 use tokio::net::TcpListener;
@@ -116,8 +117,7 @@ pub(crate) fn settings(store: &Path, probes: Vec<Probe>) -> Settings {
     Settings {
         location: "here".to_owned(),
         store: store.to_owned(),
-        keep_runs: Duration::from_secs(86_400),
-        keep_evidence: Duration::from_secs(86_400),
+        limits: Limits::default(),
         probes,
         access: Access::default(),
         grace: Duration::from_secs(30),

@@ -5,6 +5,8 @@ mod audit;
 mod browser;
 mod canary;
 mod certified;
+mod control;
+mod doctor;
 mod evidence;
 mod faults;
 mod firefox;

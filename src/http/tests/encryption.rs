@@ -210,3 +210,23 @@ async fn many_at_once_each_keep_their_own_marks() {
         run.await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_contact_shakes_hands_and_sends_nothing() {
+    let authority = Authority::new();
+    let good = authority.server("provider.test", |_| ()).await;
+    let other = authority.server("other.test", |_| ()).await;
+    let http = Http::new(&authority.settings).unwrap();
+    let reach = async |server: &Server, with_tls| {
+        let url: Url = server.https("provider.test").parse().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(120);
+        http.reach(&url, with_tls, deadline)
+            .await
+            .map_err(|finding| finding.class)
+    };
+    assert_eq!(reach(&good, true).await, Ok(()));
+    assert_eq!(reach(&other, true).await, Err(Class::TlsHostnameMismatch));
+    assert_eq!(reach(&other, false).await, Ok(()));
+    let plain = Server::closing(b"SMTP is not spoken here\r\n").await;
+    assert_eq!(reach(&plain, true).await, Err(Class::TlsHandshake));
+}

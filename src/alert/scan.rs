@@ -1,0 +1,209 @@
+//! The window test: is there a window of the last runs that "something broke" explains far better than "as usual"?
+//!
+//! For a window of `n` runs with `k` bad ones the gain is the logarithm of the likelihood ratio between one common rate
+//! `k / n` and the usual rates of the runs, a generalised likelihood ratio over all windows that begin with a bad run.
+//! Runs close together in time share their fate, so a burst counts as few; a run after a bad one is more likely bad.
+
+use std::collections::BinaryHeap;
+
+use super::baseline::Rates;
+use super::ring::{LONGEST_WINDOW_MS, Ring};
+
+/// What a window must have to count.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) least_bad: u32,
+    pub(super) least_span_ms: i64,
+    pub(super) least_rate: f64,
+    /// Runs that come faster than this count as one and a half, not as many.
+    pub(super) spread_ms: f64,
+    /// A run after a bad one is expected to be bad at least this often.
+    pub(super) least_repeat: f64,
+    /// Mean slowdown; runs slower than five times count as five times.
+    pub(super) least_slowdown: Option<f64>,
+}
+
+impl Limits {
+    /// For results.
+    pub(super) const RESULTS: Self = Self {
+        least_bad: 3,
+        least_span_ms: 240_000,
+        least_rate: 0.12,
+        spread_ms: 90_000.0,
+        least_repeat: 0.0,
+        least_slowdown: None,
+    };
+    /// For durations, which hang together over longer times.
+    pub(super) const DURATIONS: Self = Self {
+        least_bad: 6,
+        least_span_ms: 20 * 60_000,
+        least_rate: 0.25,
+        spread_ms: 300_000.0,
+        least_repeat: 0.05,
+        least_slowdown: Some(1.55),
+    };
+}
+
+/// More than the usual rate is expected of a run, because the rate is an estimate and drifts over the day.
+const MARGIN: f64 = 1.5;
+const LEAST_EXPECTED: f64 = 0.0005;
+const MOST_EXPECTED: f64 = 0.95;
+/// The walk back in time ends here: older runs cannot make the window stronger any more.
+const MOST_BAD: u32 = 40;
+const LONG: u32 = 60;
+const TOO_THIN: f64 = 0.06;
+/// A slowdown counts up to this, in hundredths.
+const MOST_SLOWDOWN: u16 = 500;
+
+/// One stream of one probe, with what is usual for it.
+#[derive(Clone, Copy)]
+pub(super) struct Lane<'a> {
+    pub(super) ring: &'a Ring,
+    /// Runs up to here are no evidence: they belong to an alert that is over.
+    pub(super) floor: i64,
+    pub(super) usual: Rates,
+}
+
+/// The strongest window.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Window {
+    /// Its first bad run.
+    pub(super) onset: i64,
+    pub(super) span_ms: i64,
+    pub(super) runs: u32,
+    pub(super) bad: u32,
+    pub(super) baseline: f64,
+    pub(super) nats: f64,
+    pub(super) slowdown: Option<f64>,
+}
+
+/// What is expected of a run, with the logarithms for most of them.
+struct Expected {
+    baseline: f64,
+    rate: f64,
+    bad: f64,
+    good: f64,
+}
+
+impl Expected {
+    fn of(usual: &Rates) -> Self {
+        let rate = (MARGIN * usual.bad).clamp(LEAST_EXPECTED, MOST_EXPECTED);
+        Self {
+            baseline: usual.bad,
+            rate,
+            bad: rate.ln(),
+            good: (1.0 - rate).ln(),
+        }
+    }
+
+    /// Logarithm of how likely the run was, as usual.
+    fn likely(&self, lane: &Lane<'_>, position: usize, limits: &Limits) -> f64 {
+        let points = lane.ring.points();
+        let point = &points[position];
+        let rate = if point.is_after_bad {
+            let before = position.checked_sub(1).map(|before| points[before].at);
+            let after_ms = before.map_or(0, |before| point.at - before);
+            self.rate
+                .max(lane.usual.repeat(after_ms))
+                .max(limits.least_repeat)
+        } else {
+            self.rate
+        };
+        match (point.is_bad, point.is_after_bad) {
+            (true, true) => rate.ln(),
+            (false, true) => (1.0 - rate).ln(),
+            (true, false) => self.bad,
+            (false, false) => self.good,
+        }
+    }
+}
+
+/// The window with the highest gain that ends at `now`, over the runs of all lanes together.
+pub(super) fn strongest(lanes: &[Lane<'_>], now: i64, limits: &Limits) -> Option<Window> {
+    let expected: Vec<Expected> = lanes.iter().map(|lane| Expected::of(&lane.usual)).collect();
+    let mut heads: BinaryHeap<(i64, usize, usize)> = BinaryHeap::with_capacity(lanes.len());
+    for (index, lane) in lanes.iter().enumerate() {
+        if let Some(last) = lane.ring.points().len().checked_sub(1) {
+            heads.push((lane.ring.points()[last].at, index, last));
+        }
+    }
+    let (mut runs, mut bad) = (0_u32, 0_u32);
+    let (mut as_usual, mut baselines, mut slowdowns) = (0.0, 0.0, 0.0);
+    let mut bad_at = None;
+    let mut best: Option<Window> = None;
+    while let Some((at, index, position)) = heads.pop() {
+        if at < now - LONGEST_WINDOW_MS {
+            break;
+        }
+        let lane = &lanes[index];
+        if at <= lane.floor {
+            continue;
+        }
+        if let Some(next) = position.checked_sub(1) {
+            heads.push((lane.ring.points()[next].at, index, next));
+        }
+        let point = &lane.ring.points()[position];
+        let expected = &expected[index];
+        runs += 1;
+        baselines += expected.baseline;
+        slowdowns += f64::from(point.slowdown.min(MOST_SLOWDOWN)) / 100.0;
+        as_usual += expected.likely(lane, position, limits);
+        if point.is_bad {
+            bad += 1;
+            bad_at = Some(at);
+        }
+        // Runs of one instant come into the window together: the order among them means nothing.
+        if bad_at == Some(at) && heads.peek().is_none_or(|head| head.0 != at) {
+            let window = Window {
+                onset: at,
+                span_ms: now - at,
+                runs,
+                bad,
+                baseline: baselines / f64::from(runs),
+                nats: 0.0,
+                slowdown: limits.least_slowdown.map(|_| slowdowns / f64::from(runs)),
+            };
+            if let Some(window) = weigh(window, as_usual, limits)
+                && best.is_none_or(|best| window.nats > best.nats)
+            {
+                best = Some(window);
+            }
+        }
+        if bad >= MOST_BAD || runs >= LONG && f64::from(bad) < TOO_THIN * f64::from(runs) {
+            break;
+        }
+    }
+    best
+}
+
+/// The window with its gain, if it may count at all.
+fn weigh(mut window: Window, as_usual: f64, limits: &Limits) -> Option<Window> {
+    let (runs, bad) = (f64::from(window.runs), f64::from(window.bad));
+    let rate = bad / runs;
+    if window.bad < limits.least_bad
+        || window.span_ms < limits.least_span_ms
+        || rate < limits.least_rate
+        || rate <= 2.0 * window.baseline
+        || limits.least_slowdown > window.slowdown
+    {
+        return None;
+    }
+    let gain = bad * rate.ln() + good_part(runs - bad, rate) - as_usual;
+    let apart = 2.0 + window.span_ms as f64 / limits.spread_ms;
+    window.nats = gain * (apart / runs).min(1.0);
+    Some(window)
+}
+
+fn good_part(good: f64, rate: f64) -> f64 {
+    if good == 0.0 {
+        0.0
+    } else {
+        good * (1.0 - rate).ln()
+    }
+}
+
+/// How far a share lies from an expected one, in nats a run (Kullback and Leibler).
+pub(super) fn divergence(share: f64, expected: f64) -> f64 {
+    let part = |a: f64, b: f64| if a <= 0.0 { 0.0 } else { a * (a / b).ln() };
+    part(share, expected) + part(1.0 - share, 1.0 - expected)
+}
