@@ -6,12 +6,13 @@
 #   make bench   figures against other tools, as ratios measured in one run
 #   make setup   only what the others need: a browser and its driver, the Node packages
 
-.PHONY: demo test lint bench setup browser firefox curl analyzer
+.PHONY: demo test lint bench setup browser firefox curl prometheus analyzer
 .DELETE_ON_ERROR:
 
 # npm writes this file last, so it stands for a complete folder and goes when the folder goes.
 PROVIDER := tests/live/oidc-provider/node_modules/.package-lock.json
 HAR := tests/live/har/node_modules/.package-lock.json
+GRAFANA := tests/live/grafana/node_modules/.package-lock.json
 PLAYWRIGHT := benches/playwright/node_modules/.package-lock.json
 
 # The driver of Firefox is a crate; Debian has only the browser.
@@ -34,8 +35,9 @@ bench: setup $(PLAYWRIGHT)
 	cargo build --locked --release
 	python3 benches/journey.py
 	cargo bench --locked --bench daemon
+	cargo bench --locked --bench scrape
 
-setup: browser firefox curl analyzer $(PROVIDER) $(HAR) $(GECKODRIVER)
+setup: browser firefox curl prometheus analyzer $(PROVIDER) $(HAR) $(GRAFANA) $(GECKODRIVER)
 
 browser:
 	@.ci/install chromium=chromium chromedriver=chromium-driver
@@ -47,6 +49,10 @@ firefox:
 curl:
 	@.ci/install curl=curl
 
+# The package may start a server of its own; the tests leave it alone and start theirs.
+prometheus:
+	@.ci/install prometheus=prometheus promtool=prometheus
+
 # Judges the unit that is shipped.
 analyzer:
 	@.ci/install systemd-analyze=systemd
@@ -54,7 +60,7 @@ analyzer:
 $(GECKODRIVER):
 	cargo install --debug --locked --root .tools --version 0.37.1 geckodriver
 
-$(PROVIDER) $(HAR) $(PLAYWRIGHT): %/node_modules/.package-lock.json: %/package.json %/package-lock.json
+$(PROVIDER) $(HAR) $(GRAFANA) $(PLAYWRIGHT): %/node_modules/.package-lock.json: %/package.json %/package-lock.json
 	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20 or later with npm" >&2; exit 1; }
 	npm ci --prefix $* --no-audit --no-fund
 	@touch $@

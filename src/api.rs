@@ -27,7 +27,7 @@ use crate::clock;
 use crate::probe::ProbeId;
 use crate::run::RunId;
 use crate::store::{self, Store};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Format, Telemetry};
 
 use problem::Problem;
 use view::{Filter, Probe, Probes, Ready, Runs, UnderWay};
@@ -123,36 +123,21 @@ async fn ready(Extract(state): Extract<State>) -> (StatusCode, Json<Ready>) {
     (status, Json(Ready { ready, reasons }))
 }
 
-async fn metrics(Extract(state): Extract<State>) -> Result<Response, Problem> {
+async fn metrics(Extract(state): Extract<State>, headers: HeaderMap) -> Result<Response, Problem> {
+    if !state.telemetry.is_exposed() {
+        return Err(Problem::not_found(
+            "`telemetry.prometheus` is false in the configuration of this daemon",
+        ));
+    }
+    let accept = headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok());
+    let format = Format::wanted(accept.unwrap_or_default());
     // Printing the series of thousands of probes takes too long for the threads that serve everybody.
-    let printed = tokio::task::spawn_blocking(move || state.telemetry.exposition()).await;
-    let text = match printed {
-        Ok(Ok(text)) => text,
-        Ok(Err(error)) => {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "cannot print the figures"
-            );
-            return Err(Problem::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "the figures cannot be printed",
-            ));
-        }
-        Err(_) => {
-            return Err(Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the daemon is stopping",
-            ));
-        }
-    };
-    Ok((
-        [(
-            header::CONTENT_TYPE,
-            "text/plain; version=0.0.4; charset=utf-8",
-        )],
-        text,
-    )
-        .into_response())
+    let printed = tokio::task::spawn_blocking(move || state.telemetry.exposition(format)).await;
+    let text = printed
+        .map_err(|_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping"))?;
+    Ok(([(header::CONTENT_TYPE, format.content_type())], text).into_response())
 }
 
 async fn runs(
@@ -206,7 +191,7 @@ async fn probes(Extract(state): Extract<State>) -> Result<Json<Probes>, Problem>
     let probes = slots
         .iter()
         .zip(last)
-        .map(|(slot, mut last)| Probe::new(slot, last.pop()));
+        .map(|(slot, mut last)| Probe::new(slot, last.pop(), state.board.expiries(&slot.probe.id)));
     Ok(Json(Probes {
         probes: probes.collect(),
     }))
@@ -237,7 +222,9 @@ async fn probe(
     let name = known_probe(&state, &rest)?;
     let mut last = state.store.newest(vec![name.clone()], 1).await?.remove(0);
     match state.board.read().get(&name) {
-        Some(slot) => Ok(Json(Probe::new(slot, last.pop())).into_response()),
+        Some(slot) => {
+            Ok(Json(Probe::new(slot, last.pop(), state.board.expiries(&name))).into_response())
+        }
         None => Err(Refused::NoSuchProbe.into()),
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::expiry::Expiry;
 use crate::probe::{Probe, ProbeId};
 use crate::run::RunId;
 
@@ -29,6 +30,8 @@ pub struct Slot {
 /// The board.
 pub struct Board {
     slots: RwLock<BTreeMap<ProbeId, Slot>>,
+    /// What expires at each probe, the first to end first.
+    expiries: RwLock<BTreeMap<ProbeId, Vec<Expiry>>>,
     /// Milliseconds since the epoch when the daemon last looked up.
     beat_ms: AtomicI64,
     /// Records that could not be written in a row.
@@ -69,6 +72,7 @@ impl Board {
         let (requests, wishes) = mpsc::channel(WAITING);
         let board = Self {
             slots: RwLock::default(),
+            expiries: RwLock::default(),
             beat_ms: AtomicI64::new(now.as_millisecond()),
             unwritten: AtomicUsize::new(0),
             requests,
@@ -84,6 +88,30 @@ impl Board {
     /// For the daemon alone.
     pub fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<ProbeId, Slot>> {
         self.slots.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What expires at a probe, the first to end first. Times in the past have come already.
+    pub fn expiries(&self, probe: &ProbeId) -> Vec<Expiry> {
+        let all = self.expiries.read().unwrap_or_else(PoisonError::into_inner);
+        all.get(probe).cloned().unwrap_or_default()
+    }
+
+    /// For the daemon alone: what expires at a probe.
+    pub fn set_expiries(&self, probe: &ProbeId, expiries: Vec<Expiry>) {
+        let mut all = self
+            .expiries
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        all.insert(probe.clone(), expiries);
+    }
+
+    /// For the daemon alone: forgets probes that are gone.
+    pub fn keep_expiries(&self, is_known: impl Fn(&ProbeId) -> bool) {
+        let mut all = self
+            .expiries
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        all.retain(|probe, _| is_known(probe));
     }
 
     /// The daemon looked up.

@@ -5,6 +5,7 @@
 
 mod manager;
 mod plan;
+mod radar;
 mod timer;
 mod work;
 
@@ -36,6 +37,8 @@ use crate::store::{Limits, Opened, Store};
 use crate::telemetry::{self, Telemetry};
 
 pub use plan::{Change, Plan};
+
+use radar::Radar;
 use timer::{Due, Timer};
 use work::{Bench, Wish};
 
@@ -86,18 +89,23 @@ pub async fn serve(
         Some(telemetry) => telemetry,
         None => Arc::new(Telemetry::new(&settings.location)?),
     };
-    let store = open_store(settings.store, &telemetry).await?;
+    // Before the store, which may tell of runs that the last process left open.
     telemetry.watch(&settings.probes);
+    let store = open_store(settings.store, &telemetry).await?;
     remember(&store, &telemetry, &settings.probes).await?;
     telemetry.config_reloaded(true);
     let (board, wishes) = Board::new(clock::now());
     let board = Arc::new(board);
+    let radar = Radar::new(Arc::clone(&board), Arc::clone(&telemetry));
+    radar.watch(&settings.probes);
+    radar.restore(&store).await?;
     let (cut, cut_receiver) = watch::channel(false);
     let bench = Arc::new(Bench {
         location: settings.location,
         store: store.clone(),
         telemetry: Arc::clone(&telemetry),
         board: Arc::clone(&board),
+        radar,
         runner,
         cut: cut_receiver.clone(),
     });
@@ -175,7 +183,8 @@ async fn remember(store: &Store, telemetry: &Telemetry, probes: &[Probe]) -> any
     for (probe, runs) in probes.iter().zip(&recent) {
         // The newest of each kind comes last.
         for run in runs.iter().rev() {
-            telemetry.remember(probe, run.outcome, run.started_at, run.duration_ms);
+            let verdict = run.verdict.as_ref();
+            telemetry.remember(probe, run.outcome, run.started_at, run.duration_ms, verdict);
         }
     }
     Ok(())

@@ -27,6 +27,8 @@ pub mod verdict;
 
 pub mod bundle;
 
+pub mod expiry;
+
 pub mod alert;
 
 pub mod control;

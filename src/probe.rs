@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -84,6 +85,7 @@ pub struct Probe {
     /// What answers mean that no table knows; asked first.
     pub errors: Vec<ErrorRule>,
     pub budget: Budget,
+    pub expires: Expires,
     pub alerts: Alerts,
     /// The file that defines the probe.
     pub source: PathBuf,
@@ -440,6 +442,26 @@ impl Default for Budget {
             stop_after_refused_credentials: 3,
         }
     }
+}
+
+/// When things end that no run can see, as the probe file declares it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Expires {
+    pub client_secret: Option<Timestamp>,
+    /// The key that the client signs with.
+    pub client_key: Option<Timestamp>,
+    pub client_certificate: Option<Timestamp>,
+    pub account_password: Option<Timestamp>,
+    pub refresh_token: RefreshLimits,
+}
+
+/// How long a refresh token is good.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RefreshLimits {
+    /// From its grant; what the provider says wins.
+    pub lifetime: Option<Duration>,
+    /// From its last use.
+    pub idle: Option<Duration>,
 }
 
 /// What alerts on this probe carry, and where its rules differ from the usual ones.

@@ -112,6 +112,12 @@ impl Redactor {
         self.through(text, text::redact)
     }
 
+    /// The name of a public thing, such as a key or a request: random as it may look, only what is known or has the shape
+    /// of a token is hidden.
+    pub fn identifier(&self, name: &str) -> String {
+        self.through(name, text::redact_known_shapes)
+    }
+
     /// A page or a part of one: values of inputs, addresses in links, and the text between.
     pub fn html(&self, html: &str) -> String {
         self.through(html, html::redact)

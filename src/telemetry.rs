@@ -1,46 +1,71 @@
 //! The daemon's own figures. Every figure is recorded once, in an OpenTelemetry instrument; `/metrics` shows them to
-//! Prometheus under the very names of the table in [`instruments`]. Labels come from the taxonomy and the configuration
-//! only, so that no provider can make series.
+//! Prometheus under the very names of the table in [`figures`]. Labels come from the taxonomy and the configuration
+//! only, so that no provider can make series, and there is a limit on how many there may be.
 
+mod exposition;
 mod instruments;
 mod logs;
 pub mod otlp;
 mod resource;
+mod series;
 mod traces;
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use opentelemetry::metrics::MeterProvider;
+use opentelemetry::metrics::{Gauge, Histogram, MeterProvider};
 use opentelemetry::{KeyValue, StringValue};
 use opentelemetry_sdk::metrics::{Instrument, SdkMeterProvider, Stream};
-use prometheus::{Encoder, Registry, TextEncoder};
+use prometheus::Registry;
+use strum::IntoEnumIterator;
 
+pub use exposition::Format;
+pub use instruments::{Figure, Kind, PROBE_LABELS, figures};
+
+use crate::alert;
+use crate::clock;
 use crate::probe::Probe;
-use crate::run::Run;
+use crate::run::{Run, Verdict};
 use crate::taxonomy::Outcome;
 
-use instruments::Instruments;
+use exposition::Printer;
+use instruments::{Instruments, OLDEST_PENDING, Recorder};
 pub use logs::{LogLayer, within};
 use otlp::{Exporters, Queues};
+use series::{Admission, Exemplar, Owner, Series, detail};
 
-/// Series that one instrument may have; the SDK's own limit of 2,000 would be reached by 500 probes.
-const SERIES: usize = 100_000;
+/// Series that one instrument may have in the SDK. Far beyond what [`MAX_SERIES`] lets through: the SDK's own limit of
+/// 2,000 would be reached by 500 probes.
+const SDK_SERIES: usize = 100_000;
+
+/// Lines that `/metrics` may have, unless the configuration says otherwise. A probe of a whole journey takes some 200.
+pub const MAX_SERIES: usize = 500_000;
 
 /// What telemetry could not do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("cannot set up the exporter")]
     Exporter(#[from] opentelemetry_sdk::error::OTelSdkError),
-    #[error("cannot print the figures")]
-    Print(#[from] prometheus::Error),
+}
+
+/// What came of an attempt to hand a notice to a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumIter, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Delivery {
+    /// The channel took it.
+    Sent,
+    /// It did not, and will be asked again.
+    Retried,
+    /// It did not, and will not be asked again.
+    Failed,
 }
 
 /// All instruments, and the way out for Prometheus.
 pub struct Telemetry {
     instruments: Instruments,
+    series: Series,
     registry: Registry,
     /// Holds the instruments' pipeline.
     provider: SdkMeterProvider,
@@ -49,8 +74,9 @@ pub struct Telemetry {
     /// Address of the daemon's pages, for links to runs.
     pages: Option<String>,
     location: Arc<str>,
-    /// Probes of the running configuration; series of others are not shown.
-    known: RwLock<BTreeSet<String>>,
+    is_exposed: bool,
+    /// When the notice was made that waits the longest.
+    oldest_pending: Arc<Mutex<Option<Timestamp>>>,
 }
 
 impl Telemetry {
@@ -80,7 +106,7 @@ impl Telemetry {
             .with_reader(exporter)
             .with_view(|_: &Instrument| {
                 Stream::builder()
-                    .with_cardinality_limit(SERIES)
+                    .with_cardinality_limit(SDK_SERIES)
                     .build()
                     .ok()
             });
@@ -88,41 +114,108 @@ impl Telemetry {
             provider = provider.with_reader(reader);
         }
         let provider = provider.build();
-        let instruments = Instruments::new(&provider.meter("authcanary"));
-        instruments
-            .build_info
-            .record(1, &[KeyValue::new("version", env!("CARGO_PKG_VERSION"))]);
-        instruments.browser_sessions.record(0, &[]);
-        instruments.store_quarantined.record(0, &[]);
-        losses.count_in(&instruments.otlp_lost);
+        let meter = provider.meter("authcanary");
+        let oldest_pending = Arc::new(Mutex::new(None));
+        let since = Arc::clone(&oldest_pending);
+        meter
+            .f64_observable_gauge(OLDEST_PENDING.name)
+            .with_description(OLDEST_PENDING.help)
+            .with_unit(OLDEST_PENDING.unit)
+            .with_callback(move |observer| observer.observe(age(*lock(&since)), &[]))
+            .build();
+        let instruments = Instruments::new(&meter);
+        losses.count_in(&instruments.otlp_lost.to);
         let queues = exporters.start(&resource);
         if let Some(logs) = queues.logs() {
             logs::send_by(logs);
         }
-        Ok(Self {
+        let telemetry = Self {
             instruments,
+            series: Series::new(MAX_SERIES),
             registry,
             provider,
             queues,
             pages,
             location: location.into(),
-            known: RwLock::default(),
-        })
+            is_exposed: true,
+            oldest_pending,
+        };
+        telemetry.start_at_zero();
+        Ok(telemetry)
+    }
+
+    /// The same with another limit on the lines of `/metrics` that belong to probes and channels.
+    #[must_use]
+    pub fn with_max_series(mut self, limit: usize) -> Self {
+        self.series = Series::new(limit);
+        self
+    }
+
+    /// The same without a way out for Prometheus.
+    #[must_use]
+    pub fn without_prometheus(mut self) -> Self {
+        self.is_exposed = false;
+        self
+    }
+
+    /// Whether `/metrics` is to be served.
+    pub fn is_exposed(&self) -> bool {
+        self.is_exposed
+    }
+
+    fn start_at_zero(&self) {
+        let to = &self.instruments;
+        let build = [
+            KeyValue::new("version", env!("CARGO_PKG_VERSION")),
+            KeyValue::new("location", StringValue::from(Arc::clone(&self.location))),
+        ];
+        to.build_info.to.record(1, &build);
+        to.browser_sessions.to.record(0, &[]);
+        to.store_quarantined.to.record(0, &[]);
+        to.series_overflow.to.add(0, &[]);
+        self.set_alerts_firing([]);
     }
 
     /// Takes over the probes of a configuration: their series start at zero, those of probes that are gone vanish.
     pub fn watch<'a>(&self, probes: impl IntoIterator<Item = &'a Probe>) {
-        let mut known = BTreeSet::new();
+        let probes: Vec<&Probe> = probes.into_iter().collect();
+        let names = probes.iter().map(|probe| probe.id.to_string()).collect();
+        self.series.watch_probes(&names);
+        let to = &self.instruments;
         for probe in probes {
-            let labels = self.labels(&probe.provider, &probe.environment, probe.id.as_str());
+            let labels = self.labels_of(probe);
             for outcome in Outcome::all() {
-                self.instruments
-                    .runs
-                    .add(0, &with(&labels, [("outcome", outcome.as_str())]));
+                let outcome = [("outcome", outcome.as_str())];
+                self.of_probe(&to.runs, &labels, &outcome, |to, all| to.add(0, all));
             }
-            known.insert(probe.id.to_string());
+            if !self
+                .series
+                .has(Owner::Probe(&labels.probe), to.last_run.figure, "")
+            {
+                self.set_last_outcome(&labels, None);
+            }
+            for last in [&to.last_run, &to.last_success] {
+                // A probe that stays keeps its times.
+                if !self
+                    .series
+                    .has(Owner::Probe(&labels.probe), last.figure, "")
+                {
+                    self.of_probe(last, &labels, &[], |to, all| to.record(0.0, all));
+                }
+            }
         }
-        *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
+    }
+
+    /// Takes over the channels of a configuration, like [`Self::watch`].
+    pub fn watch_channels<'a>(&self, channels: impl IntoIterator<Item = &'a str>) {
+        let channels: Vec<&str> = channels.into_iter().collect();
+        let names = channels.iter().map(|&name| name.to_owned()).collect();
+        self.series.watch_channels(&names);
+        for channel in channels {
+            for result in Delivery::iter() {
+                self.add_notifications(channel, result, 0);
+            }
+        }
     }
 
     /// Sends a finished run as a trace, where that is asked for. Never waits.
@@ -148,36 +241,38 @@ impl Telemetry {
         let labels = self.labels(&run.provider, &run.environment, run.probe.as_str());
         let to = &self.instruments;
         let outcome = [("outcome", run.outcome.as_str())];
-        to.runs.add(1, &with(&labels, outcome));
-        to.run_duration
-            .record(seconds(run.duration_ms), &with(&labels, outcome));
+        self.of_probe(&to.runs, &labels, &outcome, |to, all| to.add(1, all));
+        self.observe_duration(&to.run_duration, run, &labels, &outcome, run.duration_ms);
         for step in &run.steps {
             let stage = [("stage", step.stage.as_str())];
-            to.step_duration
-                .record(seconds(step.duration_ms), &with(&labels, stage));
+            self.observe_duration(&to.step_duration, run, &labels, &stage, step.duration_ms);
         }
         if let Some(verdict) = &run.verdict {
-            let failure = [
-                ("stage", verdict.stage.as_str()),
-                ("class", verdict.class.as_str()),
-                ("cause", verdict.cause.as_str()),
-            ];
-            to.failures.add(1, &with(&labels, failure));
+            self.add_failures(&labels, verdict, 1);
         }
         self.observe_time(run.outcome, run.started_at, run.duration_ms, &labels);
-        self.observe_evidence(run, &labels);
+        let evidence = run.evidence.as_ref();
+        if let Some(offset_ms) = evidence.and_then(|evidence| evidence.clock_offset_ms) {
+            self.of_probe(&to.clock_offset, &labels, &[], |to, all| {
+                to.record(offset_ms as f64 / 1e3, all);
+            });
+        }
     }
 
-    /// Takes over when a run of an earlier process ended. It is not counted again.
+    /// Takes over when a run of an earlier process ended, and makes the series of its verdict. It is not counted again.
     pub fn remember(
         &self,
         probe: &Probe,
         outcome: Outcome,
         started_at: Timestamp,
         duration_ms: u64,
+        verdict: Option<&Verdict>,
     ) {
-        let labels = self.labels(&probe.provider, &probe.environment, probe.id.as_str());
+        let labels = self.labels_of(probe);
         self.observe_time(outcome, started_at, duration_ms, &labels);
+        if let Some(verdict) = verdict {
+            self.add_failures(&labels, verdict, 0);
+        }
     }
 
     fn observe_time(
@@ -185,109 +280,259 @@ impl Telemetry {
         outcome: Outcome,
         started_at: Timestamp,
         duration_ms: u64,
-        labels: &[KeyValue],
+        labels: &Labels,
     ) {
         let ended = epoch_seconds(started_at) + seconds(duration_ms);
-        self.instruments.last_run.record(ended, labels);
+        let to = &self.instruments;
+        self.of_probe(&to.last_run, labels, &[], |to, all| to.record(ended, all));
+        self.set_last_outcome(labels, Some(outcome));
         if matches!(outcome, Outcome::Ok | Outcome::Degraded) {
-            self.instruments.last_success.record(ended, labels);
+            self.of_probe(&to.last_success, labels, &[], |to, all| {
+                to.record(ended, all);
+            });
         }
     }
 
-    fn observe_evidence(&self, run: &Run, labels: &[KeyValue]) {
-        let Some(evidence) = &run.evidence else {
-            return;
+    fn set_last_outcome(&self, labels: &Labels, last: Option<Outcome>) {
+        for outcome in Outcome::all() {
+            let is_last = u64::from(last == Some(outcome));
+            let outcome = [("outcome", outcome.as_str())];
+            let to = &self.instruments.last_outcome;
+            self.of_probe(to, labels, &outcome, |to, all| to.record(is_last, all));
+        }
+    }
+
+    fn observe_duration(
+        &self,
+        recorder: &Recorder<Histogram<f64>>,
+        run: &Run,
+        labels: &Labels,
+        extra: &[(&'static str, &'static str)],
+        duration_ms: u64,
+    ) {
+        let value = seconds(duration_ms);
+        self.of_probe(recorder, labels, extra, |to, all| to.record(value, all));
+        let exemplar = Exemplar {
+            trace_id: run.id.trace_id().to_string(),
+            run_id: run.id.to_string(),
+            value,
+            at: run.started_at,
         };
-        if let Some(offset_ms) = evidence.clock_offset_ms {
-            self.instruments
-                .clock_offset
-                .record(offset_ms as f64 / 1e3, labels);
+        let owner = Owner::Probe(&labels.probe);
+        self.series
+            .note(owner, recorder.figure, &detail(extra), exemplar);
+    }
+
+    fn add_failures(&self, labels: &Labels, verdict: &Verdict, runs: u64) {
+        let verdict = [
+            ("stage", verdict.stage.as_str()),
+            ("class", verdict.class.as_str()),
+            ("cause", verdict.cause.as_str()),
+        ];
+        let failures = &self.instruments.failures;
+        self.of_probe(failures, labels, &verdict, |to, all| to.add(runs, all));
+    }
+
+    /// What expires next at a probe, per kind of thing, in seconds since the epoch. Kinds that are not named vanish.
+    pub fn set_expiries(&self, probe: &Probe, next: &BTreeMap<&'static str, Timestamp>) {
+        let expiry = &self.instruments.expiry;
+        let kinds: Vec<&str> = next.keys().copied().collect();
+        let labels = self.labels_of(probe);
+        self.series
+            .retain(Owner::Probe(&labels.probe), expiry.figure, &kinds);
+        for (&kind, &at) in next {
+            self.of_probe(expiry, &labels, &[("kind", kind)], |to, all| {
+                to.record(epoch_seconds(at), all);
+            });
         }
-        let peers = evidence
-            .exchanges
-            .iter()
-            .filter_map(|exchange| exchange.peer.as_ref());
-        let certificates = peers.filter_map(|peer| peer.certificates.first());
-        if let Some(first_to_end) = certificates.map(|certificate| certificate.not_after).min() {
-            let kind = [("kind", "tls_certificate")];
-            self.instruments
-                .expiry
-                .record(epoch_seconds(first_to_end), &with(labels, kind));
+    }
+
+    /// Share of the recent runs of a probe that failed, 0 to 1, as the alerts weigh it; `None` while there are too few.
+    pub fn set_failure_ratio(&self, probe: &Probe, ratio: Option<f64>) {
+        self.set_value(&self.instruments.failure_ratio, probe, ratio);
+    }
+
+    /// Share of runs of a probe that fail in quiet times, 0 to 1; `None` while it is not known.
+    pub fn set_baseline_failure_ratio(&self, probe: &Probe, ratio: Option<f64>) {
+        self.set_value(&self.instruments.baseline_failure_ratio, probe, ratio);
+    }
+
+    /// When something was deployed last that a probe goes through; `None` when no marker is known.
+    pub fn set_last_deploy(&self, probe: &Probe, at: Option<Timestamp>) {
+        let at = at.map(epoch_seconds);
+        self.set_value(&self.instruments.last_deploy, probe, at);
+    }
+
+    fn set_value(&self, gauge: &Recorder<Gauge<f64>>, probe: &Probe, value: Option<f64>) {
+        let labels = self.labels_of(probe);
+        match value {
+            Some(value) => self.of_probe(gauge, &labels, &[], |to, all| to.record(value, all)),
+            None => self
+                .series
+                .retain(Owner::Probe(&labels.probe), gauge.figure, &[]),
         }
+    }
+
+    /// All alerts that are firing now, each with its severity and kind. Those that are not named are over.
+    pub fn set_alerts_firing(
+        &self,
+        firing: impl IntoIterator<Item = (alert::Severity, alert::Kind)>,
+    ) {
+        let firing: Vec<_> = firing.into_iter().collect();
+        for severity in alert::Severity::iter() {
+            for kind in alert::Kind::iter() {
+                let count = firing
+                    .iter()
+                    .filter(|&&one| one == (severity, kind))
+                    .count();
+                let labels = [
+                    KeyValue::new("severity", <&'static str>::from(severity)),
+                    KeyValue::new("kind", <&'static str>::from(kind)),
+                ];
+                self.instruments
+                    .alerts_firing
+                    .to
+                    .record(count as u64, &labels);
+            }
+        }
+    }
+
+    /// Counts an attempt to hand a notice to a channel, by the name that the channel has in the configuration.
+    pub fn observe_notification(&self, channel: &str, result: Delivery) {
+        self.add_notifications(channel, result, 1);
+    }
+
+    fn add_notifications(&self, channel: &str, result: Delivery, attempts: u64) {
+        let notifications = &self.instruments.notifications;
+        let result: &'static str = result.into();
+        let owner = Owner::Channel(channel);
+        if self.admitted(owner, notifications.figure, result) {
+            let labels = [
+                KeyValue::new("channel", channel.to_owned()),
+                KeyValue::new("result", result),
+            ];
+            notifications.to.add(attempts, &labels);
+        }
+    }
+
+    /// When the notice was made that waits the longest for a channel to take it; `None` when none waits.
+    pub fn set_notification_oldest_pending(&self, since: Option<Timestamp>) {
+        *lock(&self.oldest_pending) = since;
     }
 
     /// Notes by how much a scheduled run started too late.
     pub fn observe_lateness(&self, lateness: Duration) {
-        self.instruments
-            .start_lateness
-            .record(lateness.as_secs_f64(), &[]);
+        let lateness = lateness.as_secs_f64();
+        self.instruments.start_lateness.to.record(lateness, &[]);
     }
 
     /// Browser sessions in use.
     pub fn set_browser_sessions(&self, sessions: usize) {
-        self.instruments
-            .browser_sessions
-            .record(sessions as u64, &[]);
+        let sessions = sessions as u64;
+        self.instruments.browser_sessions.to.record(sessions, &[]);
     }
 
     /// Size of the store.
     pub fn set_store_bytes(&self, bytes: u64) {
-        self.instruments.store_bytes.record(bytes, &[]);
+        self.instruments.store_bytes.to.record(bytes, &[]);
     }
 
     /// The store could not be read at the start, and an empty one took its place.
     pub fn store_was_quarantined(&self) {
-        self.instruments.store_quarantined.record(1, &[]);
+        self.instruments.store_quarantined.to.record(1, &[]);
     }
 
     /// A configuration was taken over, or refused and the old one kept.
     pub fn config_reloaded(&self, successful: bool) {
+        let successful = u64::from(successful);
         self.instruments
             .config_last_reload_successful
-            .record(u64::from(successful), &[]);
+            .to
+            .record(successful, &[]);
     }
 
-    /// Everything in the text format of Prometheus.
-    pub fn exposition(&self) -> Result<Vec<u8>, Error> {
-        let mut families = self.registry.gather();
-        {
-            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-            for family in &mut families {
-                let mut metrics = family.take_metric();
-                metrics.retain(|metric| {
-                    let probe = metric
-                        .get_label()
-                        .iter()
-                        .find(|label| label.name() == "probe");
-                    probe.is_none_or(|label| known.contains(label.value()))
-                });
-                family.set_metric(metrics);
+    /// Everything, as Prometheus reads it. Takes a while with thousands of probes.
+    pub fn exposition(&self, format: Format) -> String {
+        let mut printer = Printer::new(format);
+        for family in self.registry.gather() {
+            let Some(figure) = figures().find(|figure| figure.name == family.name()) else {
+                continue;
+            };
+            let mut is_new = true;
+            for metric in family.get_metric() {
+                let pairs = metric.get_label().iter();
+                let labels: Vec<_> = pairs.map(|label| (label.name(), label.value())).collect();
+                let Some(exemplars) = self.series.shown(figure.name, &labels) else {
+                    continue;
+                };
+                if std::mem::take(&mut is_new) {
+                    printer.family(&family, figure);
+                }
+                printer.series(&family, metric, &exemplars);
             }
         }
-        families.retain(|family| !family.get_metric().is_empty());
-        let mut text = Vec::new();
-        TextEncoder::new().encode(&families, &mut text)?;
-        Ok(text)
+        printer.finish()
     }
 
-    fn labels(&self, provider: &str, environment: &str, probe: &str) -> Vec<KeyValue> {
-        vec![
-            KeyValue::new("provider", provider.to_owned()),
-            KeyValue::new("environment", environment.to_owned()),
-            KeyValue::new("probe", probe.to_owned()),
-            KeyValue::new("location", StringValue::from(Arc::clone(&self.location))),
-        ]
+    /// Records something of a probe, where the probe is known and there is room for the series.
+    fn of_probe<T>(
+        &self,
+        recorder: &Recorder<T>,
+        labels: &Labels,
+        extra: &[(&'static str, &'static str)],
+        record: impl FnOnce(&T, &[KeyValue]),
+    ) {
+        let owner = Owner::Probe(&labels.probe);
+        if !self.admitted(owner, recorder.figure, &detail(extra)) {
+            return;
+        }
+        let extra = extra.iter().map(|&(key, value)| KeyValue::new(key, value));
+        let all: Vec<KeyValue> = labels.base.iter().cloned().chain(extra).collect();
+        record(&recorder.to, &all);
+    }
+
+    fn admitted(&self, owner: Owner<'_>, figure: &Figure, detail: &str) -> bool {
+        match self.series.admit(owner, figure, detail) {
+            Admission::Granted => true,
+            Admission::Unknown => false,
+            Admission::Full => {
+                self.instruments.series_overflow.to.add(1, &[]);
+                false
+            }
+        }
+    }
+
+    fn labels_of(&self, probe: &Probe) -> Labels {
+        self.labels(&probe.provider, &probe.environment, probe.id.as_str())
+    }
+
+    fn labels(&self, provider: &str, environment: &str, probe: &str) -> Labels {
+        Labels {
+            base: [
+                KeyValue::new("provider", provider.to_owned()),
+                KeyValue::new("environment", environment.to_owned()),
+                KeyValue::new("probe", probe.to_owned()),
+                KeyValue::new("location", StringValue::from(Arc::clone(&self.location))),
+            ],
+            probe: probe.to_owned(),
+        }
     }
 }
 
-fn with<const N: usize>(
-    labels: &[KeyValue],
-    more: [(&'static str, &'static str); N],
-) -> Vec<KeyValue> {
-    let more = more
-        .into_iter()
-        .map(|(key, value)| KeyValue::new(key, value));
-    labels.iter().cloned().chain(more).collect()
+/// The labels of all figures of a probe.
+struct Labels {
+    base: [KeyValue; PROBE_LABELS.len()],
+    probe: String,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Seconds since then.
+fn age(since: Option<Timestamp>) -> f64 {
+    let age = since.map(|since| clock::now().duration_since(since).as_secs_f64());
+    age.unwrap_or(0.0).max(0.0)
 }
 
 fn seconds(ms: u64) -> f64 {

@@ -16,6 +16,7 @@ use super::problem::Problem;
 use super::{State, known_probe, no_such_run, path, run_id, under_way};
 use crate::board::{NotReady, Slot};
 use crate::clock;
+use crate::expiry::Expiry;
 use crate::probe::Cadence;
 use crate::run::{Evidence, Exchange, Run, RunId, Verdict};
 use crate::store::{Brief, Span};
@@ -93,6 +94,7 @@ pub(super) async fn probe(
         cadence: cadence(&slot.probe.cadence),
         entries,
         sums: sums::table(&sums),
+        ends: ends(&state, &slot, now),
     })
 }
 
@@ -147,6 +149,39 @@ struct ProbePage {
     cadence: String,
     entries: Vec<Entry>,
     sums: Sums,
+    ends: Vec<End>,
+}
+
+/// Something that expires.
+struct End {
+    /// Over, near, or far.
+    state: &'static str,
+    kind: String,
+    what: String,
+    at: String,
+    when: String,
+}
+
+/// Nearer than this, an end is pointed out.
+const NEAR: SignedDuration = SignedDuration::from_hours(14 * 24);
+
+fn ends(state: &State, slot: &Slot, now: Timestamp) -> Vec<End> {
+    let expiries = state.board.expiries(&slot.probe.id).into_iter();
+    let end = |expiry: Expiry| End {
+        state: match expiry.at.duration_since(now) {
+            left if left <= SignedDuration::ZERO => "over",
+            left if left < NEAR => "near",
+            _ => "far",
+        },
+        kind: expiry.kind.as_str().replace('_', " "),
+        what: expiry.what,
+        at: instant(expiry.at),
+        when: match expiry.at > now {
+            true => until(expiry.at, now),
+            false => ago(expiry.at, now),
+        },
+    };
+    expiries.map(end).collect()
 }
 
 #[derive(Template)]

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::board::Slot;
+use crate::expiry::Expiry;
 use crate::probe::{Cadence, Flow, ProbeId};
 use crate::run::{Run, RunId};
 use crate::store::Brief;
@@ -39,10 +40,12 @@ pub(super) struct Probe {
     /// Outcome of the last run; absent before the first.
     outcome: Option<Outcome>,
     last_run: Option<Brief>,
+    /// What ends some day, the first to end first. A time in the past has come.
+    expires: Vec<Expiry>,
 }
 
 impl Probe {
-    pub(super) fn new(slot: &Slot, last_run: Option<Brief>) -> Self {
+    pub(super) fn new(slot: &Slot, last_run: Option<Brief>, expires: Vec<Expiry>) -> Self {
         let probe = &slot.probe;
         let (every_s, cron) = match &probe.cadence {
             Cadence::Every(period) => (Some(period.as_secs_f64()), None),
@@ -59,6 +62,7 @@ impl Probe {
             running: slot.running,
             outcome: last_run.as_ref().map(|run| run.outcome),
             last_run,
+            expires,
         }
     }
 }

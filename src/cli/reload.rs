@@ -98,7 +98,10 @@ fn fixed(config: &Daemon) -> Vec<(&'static str, String)> {
         ("egress", format!("{:?}", config.egress)),
         (
             "telemetry",
-            format!("{:?} {}", config.otlp, config.prometheus),
+            format!(
+                "{:?} {} {}",
+                config.otlp, config.prometheus, config.max_series
+            ),
         ),
     ]
 }

@@ -50,14 +50,19 @@ pub(crate) async fn serve(
         Some(url) => url.to_string(),
         None => format!("http://{}", listener.local_addr()?),
     };
-    let telemetry = Telemetry::exporting(&config.location, exporters, Some(pages))?;
-    let telemetry = Arc::new(telemetry);
+    let telemetry = Telemetry::exporting(&config.location, exporters, Some(pages))?
+        .with_max_series(config.max_series);
+    let telemetry = Arc::new(match config.prometheus {
+        true => telemetry,
+        false => telemetry.without_prometheus(),
+    });
     let control = Control::new(&tools, config.egress, &config.probes);
     let watching = control.clone();
     let changes = changes.inspect(move |change| match change {
         Change::Taken(plan) => watching.watch(&plan.probes),
         Change::Refused(_) => (),
     });
+    telemetry.watch_channels(config.channels.keys().map(String::as_str));
     let settings = daemon::Settings {
         access: config.access.clone(),
         limits: config.store.limits(),

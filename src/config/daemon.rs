@@ -45,6 +45,8 @@ pub struct Daemon {
     pub egress: egress::Settings,
     /// Whether `/metrics` is served.
     pub prometheus: bool,
+    /// Lines that `/metrics` may have for probes and channels.
+    pub max_series: usize,
     /// A collector for traces, figures and logs.
     pub otlp: Option<otlp::Settings>,
     /// Who may use the API.
@@ -243,6 +245,7 @@ impl DaemonFile {
             http: self.http.ready(folder),
             egress: self.egress.ready(),
             prometheus: self.telemetry.prometheus,
+            max_series: self.telemetry.max_series,
             otlp: self.telemetry.otlp.map(|otlp| otlp.ready(folder)),
             access: self.api.access(),
             channels: anchored(self.channels, folder),

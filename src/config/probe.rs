@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::probe::{
-    Account, Alerts, Budget, Cadence, Client, ClientAuth, Endpoints, ErrorRule, Expectation, Flow,
-    Guard, Login, Probe, ProbeId, RedirectUri, ResponseMode, Server,
+    Account, Alerts, Budget, Cadence, Client, ClientAuth, Endpoints, ErrorRule, Expectation,
+    Expires, Flow, Guard, Login, Probe, ProbeId, RedirectUri, RefreshLimits, ResponseMode, Server,
 };
 use crate::secret::SecretRef;
 use crate::taxonomy::{Action, Cause, Class};
@@ -125,10 +126,57 @@ pub(super) struct Settings {
     pub(super) errors: Option<Vec<Option<ErrorSettings>>>,
     /// How politely the provider is treated.
     pub(super) budget: Option<Budget>,
+    /// When things end that no run can see, so that their end is announced.
+    pub(super) expires: Option<ExpiresSettings>,
     /// What alerts on this probe carry.
     pub(super) alerts: Option<Alerts>,
     /// How `validate` judges these settings.
     pub(super) audit: Option<AuditSettings>,
+}
+
+/// When things end that no run can see.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(rename = "Expires")]
+pub(super) struct ExpiresSettings {
+    /// Secret of the client: a day, or a moment with its zone.
+    client_secret: Option<Text<Timestamp>>,
+    /// Key that the client signs with.
+    client_key: Option<Text<Timestamp>>,
+    /// Certificate of the client.
+    client_certificate: Option<Text<Timestamp>>,
+    /// Password of the account.
+    account_password: Option<Text<Timestamp>>,
+    /// How long refresh tokens are good, where the provider does not say.
+    refresh_token: Option<RefreshSettings>,
+}
+
+/// How long refresh tokens are good.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(rename = "RefreshLimits")]
+pub(super) struct RefreshSettings {
+    /// From the grant of one.
+    lifetime: Option<Text<Duration>>,
+    /// From its last use.
+    idle: Option<Text<Duration>>,
+}
+
+impl ExpiresSettings {
+    fn ready(self) -> Expires {
+        let at = |text: Option<Text<Timestamp>>| text.map(|Text(at)| at);
+        let limits = self.refresh_token.unwrap_or_default();
+        Expires {
+            client_secret: at(self.client_secret),
+            client_key: at(self.client_key),
+            client_certificate: at(self.client_certificate),
+            account_password: at(self.account_password),
+            refresh_token: RefreshLimits {
+                lifetime: limits.lifetime.map(|Text(lifetime)| lifetime),
+                idle: limits.idle.map(|Text(idle)| idle),
+            },
+        }
+    }
 }
 
 /// The client as registered at the provider.
@@ -331,6 +379,7 @@ fn probe(id: ProbeId, layers: &Layers, source: &Path, report: &mut Report<'_>) -
             .map(ErrorSettings::ready)
             .collect(),
         budget: settings.budget.unwrap_or_default(),
+        expires: settings.expires.unwrap_or_default().ready(),
         alerts: settings.alerts.unwrap_or_default(),
         source: source.to_owned(),
     })

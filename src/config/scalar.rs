@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
-use jiff::{Span, SpanRelativeTo, Unit};
+use jiff::{Span, SpanRelativeTo, Timestamp, Unit};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -47,6 +47,7 @@ type Reader = fn(&str) -> Option<Reason>;
 pub(super) const FORMATS: &[(&str, Reader)] = &[
     (Duration::FORMAT, reason::<Duration>),
     (Size::FORMAT, reason::<Size>),
+    (Timestamp::FORMAT, reason::<Timestamp>),
     (WebUrl::FORMAT, reason::<WebUrl>),
     (SafeUrl::FORMAT, reason::<SafeUrl>),
     (Issuer::FORMAT, reason::<Issuer>),
@@ -122,6 +123,23 @@ impl Scalar for Duration {
             Ok(duration) => Ok(duration),
             Err(_) => Err(bad()),
         }
+    }
+}
+
+/// A day, which stands for its first moment in UTC, or a moment with its zone.
+impl Scalar for Timestamp {
+    const FORMAT: &'static str = "day-or-moment";
+    const EXAMPLES: &'static [&'static str] = &["2027-03-01", "2027-03-01T12:00:00Z"];
+
+    fn read(text: &str) -> Result<Self, Reason> {
+        let text = text.trim();
+        let of_day = |day: Date| day.to_zoned(TimeZone::UTC).ok().map(|day| day.timestamp());
+        let is_day = text.len() == "2027-03-01".len();
+        let day = text.parse().ok().filter(|_| is_day).and_then(of_day);
+        day.or_else(|| text.parse().ok()).ok_or_else(|| {
+            plain("not a day, nor a moment")
+                .helped("write 2027-03-01, or 2027-03-01T12:00:00Z with its zone")
+        })
     }
 }
 

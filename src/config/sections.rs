@@ -15,7 +15,7 @@ use crate::http;
 use crate::secret::SecretRef;
 pub use crate::secret::TextOrSecret;
 use crate::store::Limits;
-use crate::telemetry::otlp;
+use crate::telemetry::{MAX_SERIES, otlp};
 
 use super::address::{HostName, Place, SmtpUrl, WebUrl};
 use super::daemon::{anchor, anchor_headers};
@@ -184,6 +184,10 @@ pub(super) struct Telemetry {
     pub(super) otlp: Option<Otlp>,
     /// Whether `/metrics` is served. True by default.
     pub(super) prometheus: bool,
+    /// Lines that `/metrics` may have for probes and channels. 500000 by default; what is beyond is left out, and
+    /// counted in `authcanary_series_overflow_total`.
+    #[schemars(range(min = 1000))]
+    pub(super) max_series: usize,
 }
 
 impl Default for Telemetry {
@@ -191,6 +195,7 @@ impl Default for Telemetry {
         Self {
             otlp: None,
             prometheus: true,
+            max_series: MAX_SERIES,
         }
     }
 }

@@ -51,6 +51,7 @@ impl Daemon {
         let access = plan.access.bound_to(self.listen);
         self.access.send_replace(Arc::new(access));
         self.bench.telemetry.watch(&plan.probes);
+        self.bench.radar.watch(&plan.probes);
         self.bench.telemetry.config_reloaded(true);
         self.arm_all(plan.probes).await;
     }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::{oneshot, watch};
 
 use super::Runner;
+use super::radar::Radar;
 use crate::board::{Board, Refused};
 use crate::clock;
 use crate::probe::Probe;
@@ -29,6 +30,7 @@ pub(super) struct Bench {
     pub(super) store: Store,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) board: Arc<Board>,
+    pub(super) radar: Radar,
     pub(super) runner: Runner,
     /// Turns true when runs have to end at once.
     pub(super) cut: watch::Receiver<bool>,
@@ -98,6 +100,7 @@ impl Bench {
     pub(super) async fn record(&self, run: &Run) {
         self.note(&self.store.append(run).await);
         self.telemetry.observe(run);
+        self.radar.learn(run);
         tracing::info!(
             run.id = %run.id, probe = %run.probe, outcome = %run.outcome, duration_ms = run.duration_ms,
             stage = run.verdict.as_ref().map(|verdict| verdict.stage.as_str()),

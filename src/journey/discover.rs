@@ -13,6 +13,10 @@ use crate::taxonomy::{Class, Stage};
 /// Clocks further apart than this make tokens fail at the edges of their lifetime.
 const CLOCK_LIMIT: SignedDuration = SignedDuration::from_secs(30);
 
+/// Names of keys that are kept, and characters of each.
+const KEYS: usize = 64;
+const KEY_NAME: usize = 80;
+
 impl Journey<'_> {
     /// Finds the endpoints: from the probe file where it names all that are needed, otherwise from the metadata.
     pub(super) async fn discover(&mut self) -> Result<Metadata, Stop> {
@@ -62,7 +66,32 @@ impl Journey<'_> {
     pub(super) async fn newer_keys(&mut self, metadata: &Metadata) -> Result<KeySet, Stop> {
         let url = self.held(metadata.endpoint(Endpoint::Jwks))?.clone();
         let answer = self.document(url).await?;
-        self.held(jwks::read(&answer.view()))
+        let keys = self.held(jwks::read(&answer.view()))?;
+        self.note_keys(&keys, answer.reply.header("cache-control"));
+        Ok(keys)
+    }
+
+    /// Keeps what tells later that keys were changed: their names, and how long others may keep this key set.
+    fn note_keys(&mut self, keys: &KeySet, cache_control: Option<&str>) {
+        let names: Vec<String> = keys
+            .kids()
+            .take(KEYS)
+            .filter_map(|kid| self.key_name(kid))
+            .collect();
+        self.learn("jwks.kids", names.join(" "));
+        let directives = cache_control.into_iter().flat_map(|text| text.split(','));
+        let max_age = directives.filter_map(|part| part.trim().strip_prefix("max-age="));
+        if let Some(seconds) = max_age.filter_map(|text| text.parse::<u32>().ok()).next() {
+            self.learn("jwks.max_age_s", seconds.to_string());
+        }
+    }
+
+    /// The name of a key as it may be kept: in one word, of a bearable length. None for one that holds a secret of this
+    /// run, whose mark would be another one in the next process.
+    pub(super) fn key_name(&self, kid: &str) -> Option<String> {
+        let name: String = kid.split_whitespace().collect::<Vec<_>>().join("_");
+        let name: String = name.chars().take(KEY_NAME).collect();
+        (self.redactor.identifier(&name) == name).then_some(name)
     }
 
     async fn document(&mut self, url: Url) -> Result<Answer, Stop> {

@@ -120,6 +120,7 @@ impl Journey<'_> {
         let answer = self.post(known, Endpoint::Token, form).await?;
         let tokens = self.tokens(&answer, due)?;
         self.note_scope(&tokens);
+        self.note_refresh_token(&tokens);
         self.pass();
         Ok((tokens, nonce))
     }
@@ -176,6 +177,19 @@ impl Journey<'_> {
         }
     }
 
+    /// A refresh token begins its life, where the answer has one.
+    pub(super) fn note_refresh_token(&mut self, tokens: &Tokens) {
+        if tokens.refresh.is_none() {
+            return;
+        }
+        self.learn("refresh_token.granted_at", clock::now().to_string());
+        let lifetime = tokens.refresh_expires_in;
+        if let Some(lifetime) = lifetime.filter(|lifetime| !lifetime.is_zero()) {
+            let seconds = lifetime.as_secs().to_string();
+            self.learn("refresh_token.expires_in_s", seconds);
+        }
+    }
+
     /// Checks the ID token of the sign-in.
     async fn identify(
         &mut self,
@@ -189,6 +203,10 @@ impl Journey<'_> {
             .id_token(known, tokens, Binding::SignIn(&nonce), &mut keys)
             .await?;
         self.learn("id_token.alg", id_token.alg.as_str());
+        self.learn("id_token.expires_at", id_token.expires_at.to_string());
+        if let Some(kid) = id_token.kid.as_deref().and_then(|kid| self.key_name(kid)) {
+            self.learn("id_token.kid", kid);
+        }
         self.pass();
         Ok(Identity {
             id_token,

@@ -4,6 +4,7 @@ use tokio::time::Instant;
 
 use super::grant::{Grant, Identity};
 use super::{Journey, Known};
+use crate::clock;
 use crate::oauth::form::Form;
 use crate::oauth::id_token::Binding;
 use crate::oauth::metadata::Endpoint;
@@ -38,6 +39,10 @@ impl Journey<'_> {
                 Rotated::Kept => "kept",
             },
         );
+        self.learn("refresh_token.used_at", clock::now().to_string());
+        if rotated == Rotated::New {
+            self.note_refresh_token(&tokens);
+        }
         tokens.refresh.get_or_insert(old);
         if tokens.id_token.is_some()
             && let Some(Identity {

@@ -47,6 +47,8 @@ pub struct IdToken {
     pub subject: String,
     /// The algorithm of its signature.
     pub alg: String,
+    /// The key of its signature, where it names one.
+    pub kid: Option<String>,
     pub expires_at: Timestamp,
     pub claims: Map<String, Value>,
 }
@@ -71,6 +73,7 @@ pub fn validate(token: Verified, expected: &Expected<'_>) -> Result<IdToken, Fau
     Ok(IdToken {
         subject,
         alg: token.header.alg,
+        kid: token.header.kid,
         expires_at,
         claims: token.claims,
     })

@@ -58,6 +58,7 @@ mod tests {
             token_type: None,
             expires_in: None,
             refresh: Some(RefreshToken::new("r")),
+            refresh_expires_in: None,
             id_token: Some(RawIdToken::new("i")),
             scope: granted.map(str::to_owned),
         };

@@ -19,10 +19,19 @@ pub struct Tokens {
     /// Lifetime of the access token.
     pub expires_in: Option<Duration>,
     pub refresh: Option<RefreshToken>,
+    /// Lifetime of the refresh token, where the provider tells it; zero stands for no end.
+    pub refresh_expires_in: Option<Duration>,
     pub id_token: Option<RawIdToken>,
     /// As sent; absent means "as asked for" (RFC 6749 section 5.1).
     pub scope: Option<String>,
 }
+
+/// No standard has a name for the lifetime of a refresh token; these are in use.
+const REFRESH_LIFETIME: [&str; 3] = [
+    "refresh_token_expires_in",
+    "refresh_expires_in",
+    "x_refresh_token_expires_in",
+];
 
 /// Tokens that must be in the answer, besides the access token.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -53,6 +62,9 @@ pub fn read(reply: &Reply<'_>, due: Due) -> Result<Tokens, Fault> {
         token_type,
         expires_in: object.get("expires_in").and_then(seconds),
         refresh: text(&object, "refresh_token").map(RefreshToken::new),
+        refresh_expires_in: REFRESH_LIFETIME
+            .iter()
+            .find_map(|&name| object.get(name).and_then(seconds)),
         id_token: text(&object, "id_token").map(RawIdToken::new),
         scope: scope(&object),
     };

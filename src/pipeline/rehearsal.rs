@@ -15,8 +15,8 @@ use crate::control::Rehearsal;
 use crate::journey::{self, Tools};
 use crate::loopback::{self, Loopback};
 use crate::probe::{
-    Account, Alerts, Budget, Cadence, Client, ClientAuth, Endpoints, Flow, Login, Probe, ProbeId,
-    RedirectUri, Server, Step,
+    Account, Alerts, Budget, Cadence, Client, ClientAuth, Endpoints, Expires, Flow, Login, Probe,
+    ProbeId, RedirectUri, Server, Step,
 };
 use crate::run::{Fault, Stop};
 use crate::secret::{Secret, SecretRef};
@@ -123,6 +123,7 @@ fn probe(provider: &Loopback, secret: &Path, with_browser: bool, limit: Duration
         errors: Vec::new(),
         budget: Budget::default(),
         alerts: Alerts::default(),
+        expires: Expires::default(),
         source: PathBuf::new(),
     };
     if !with_browser {

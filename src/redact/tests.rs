@@ -395,3 +395,16 @@ proptest! {
         prop_assert_eq!(redactor(&["password1"]).url(&url), url);
     }
 }
+
+#[test]
+fn names_of_keys_are_kept_and_secrets_in_their_place_are_not() {
+    let redactor = Redactor::default();
+    let thumbprint = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs";
+    assert_eq!(redactor.identifier(thumbprint), thumbprint);
+    redactor.learn("correct-horse-battery");
+    assert!(
+        !redactor
+            .identifier("k1-correct-horse-battery")
+            .contains("horse")
+    );
+}

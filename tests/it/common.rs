@@ -54,6 +54,7 @@ pub(crate) fn probe(environment: &str) -> Probe {
         guards: vec![],
         errors: Vec::new(),
         budget: Budget::default(),
+        expires: Expires::default(),
         alerts: Alerts::default(),
         source: PathBuf::from("probes/acme.yaml"),
     }

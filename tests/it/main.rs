@@ -10,6 +10,7 @@ mod config;
 mod control;
 mod crash;
 mod daemon;
+mod dashboards;
 mod doctor;
 mod loopback;
 mod otlp;

@@ -6,6 +6,7 @@ mod browser;
 mod canary;
 mod certified;
 mod control;
+mod dashboards;
 mod doctor;
 mod evidence;
 mod faults;

@@ -17,13 +17,13 @@ use crate::canary::Canary;
 const PATIENCE: Duration = Duration::from_secs(150);
 
 /// A daemon under test, its address read from its log.
-struct Service {
+pub(crate) struct Service {
     process: Child,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Service {
-    async fn start(canary: &Canary) -> Self {
+    pub(crate) async fn start(canary: &Canary) -> Self {
         let mut process = canary.command(&["serve"]).spawn().unwrap();
         let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
         let address = timeout(PATIENCE, async {

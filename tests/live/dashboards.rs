@@ -1,0 +1,488 @@
+//! Dashboards and rules with a real Prometheus that scrapes a real daemon: everything they ask for is there. The probes need
+//! no browser: one passes until its provider breaks, one is refused, one cannot be judged.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::time::{Duration, SystemTime};
+
+use authcanary::loopback::{self, Config, Endpoint, Fault, Kind, Loopback};
+use regex::{Captures, Regex};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::canary::Canary;
+use crate::service::Service;
+
+/// For everything together, on a machine that is busy with other things.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+const DASHBOARDS: [&str; 4] = ["overview", "provider", "release", "monitor"];
+const PROBES: [&str; 3] = ["good", "bad", "blind"];
+
+fn canary(provider: &Loopback) -> Canary {
+    let issuer = provider.issuer();
+    let client = |secret: &str| format!("{{id: demo-basic, secret: {{env: {secret}}}}}");
+    let environment = |name: &str, secret: &str| {
+        format!(
+            "  {name}: {{issuer: \"{issuer}\", client: {}}}\n",
+            client(secret)
+        )
+    };
+    let probe = format!(
+        "version: 1\nprovider: loopback\nflow: client_credentials\nevery: 5s\nexpires: {{client_secret: 2099-01-01}}\nenvironments:\n{}{}{}",
+        environment("good", "SECRET"),
+        environment("bad", "OTHER"),
+        environment("blind", "NOWHERE"),
+    );
+    let more =
+        "channels: {oncall: {webhook: {url: \"http://127.0.0.1:9/\"}}}\nroutes: [{to: [oncall]}]\n";
+    Canary::with_daemon(&probe, more)
+        .variable("SECRET", "demo-basic-secret")
+        .variable("OTHER", "not-the-secret")
+}
+
+/// A Prometheus of our own, with its data in a temporary folder; killed when dropped.
+struct Prometheus {
+    _process: Child,
+    address: String,
+    _folder: TempDir,
+}
+
+impl Prometheus {
+    async fn start(daemon: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["recording.yaml", "alerts.yaml"] {
+            let rules = fs::read_to_string(format!("dashboards/prometheus/{name}")).unwrap();
+            // Rules are worked out as often as there is something new.
+            let rules = rules.replace("interval: 1m", "interval: 1s");
+            fs::write(folder.path().join(name), rules).unwrap();
+        }
+        let target = daemon.strip_prefix("http://").unwrap();
+        let config = format!(
+            "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: [recording.yaml, alerts.yaml]\nscrape_configs: [{{job_name: authcanary, static_configs: [{{targets: [\"{target}\"]}}]}}]\n"
+        );
+        fs::write(folder.path().join("prometheus.yml"), config).unwrap();
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        let mut process = Command::new("prometheus")
+            .arg(format!("--config.file={}", at("prometheus.yml")))
+            .arg(format!("--storage.tsdb.path={}", at("data")))
+            .args([
+                "--web.listen-address=127.0.0.1:0",
+                "--enable-feature=exemplar-storage",
+            ])
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("prometheus is installed: make setup");
+        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
+        let listening = Regex::new(r#"msg="Listening on" address=(\S+)"#).unwrap();
+        let address = timeout(PATIENCE, async {
+            loop {
+                let line = log
+                    .next_line()
+                    .await
+                    .unwrap()
+                    .expect("Prometheus says where it listens");
+                if let Some(found) = listening.captures(&line) {
+                    return format!("http://{}", &found[1]);
+                }
+            }
+        });
+        let address = address.await.expect("Prometheus listens in time");
+        tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
+        Self {
+            _process: process,
+            address,
+            _folder: folder,
+        }
+    }
+
+    /// What an address of its API gives as `data`, or the words of its refusal.
+    async fn ask(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Value, String> {
+        let url =
+            url::Url::parse_with_params(&format!("{}{path}", self.address), parameters).unwrap();
+        // While it starts it refuses all.
+        let answer = reqwest::get(url).await.map_err(|error| error.to_string())?;
+        let text = answer.text().await.map_err(|error| error.to_string())?;
+        let mut answer: Value = serde_json::from_str(&text).map_err(|_| text)?;
+        match answer["status"].as_str() {
+            Some("success") => Ok(answer["data"].take()),
+            _ => Err(answer["error"].to_string()),
+        }
+    }
+
+    async fn query(&self, expr: &str) -> Result<Value, String> {
+        self.ask("/api/v1/query", &[("query", expr)]).await
+    }
+
+    /// As a graph of the last minutes asks.
+    async fn range(&self, expr: &str, since: u64) -> Result<Value, String> {
+        let (start, end) = (since.to_string(), now().to_string());
+        let parameters = [
+            ("query", expr),
+            ("start", &start),
+            ("end", &end),
+            ("step", "1"),
+        ];
+        self.ask("/api/v1/query_range", &parameters).await
+    }
+}
+
+/// Whether an answer to a query holds a number.
+fn has_data(data: &Value) -> bool {
+    let is_number = |value: &Value| value.as_str().is_some_and(|text| text != "NaN");
+    match (data["resultType"].as_str(), data["result"].as_array()) {
+        (Some("scalar"), Some(pair)) => is_number(&pair[1]),
+        (Some("vector"), Some(series)) => series.iter().any(|one| is_number(&one["value"][1])),
+        (Some("matrix"), Some(series)) => {
+            let values = series.iter().filter_map(|one| one["values"].as_array());
+            values.flatten().any(|value| is_number(&value[1]))
+        }
+        _ => false,
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
+}
+
+/// A daemon, its provider, and a Prometheus beside it.
+struct Scene {
+    provider: Loopback,
+    service: Service,
+    prometheus: Prometheus,
+    began: u64,
+    end: Instant,
+    _canary: Canary,
+}
+
+impl Scene {
+    async fn start() -> Self {
+        let provider = loopback::start(Config::demo()).await.unwrap();
+        let canary = canary(&provider);
+        let service = Service::start(&canary).await;
+        let prometheus = Prometheus::start(&service.address).await;
+        Self {
+            provider,
+            service,
+            prometheus,
+            began: now(),
+            end: Instant::now() + PATIENCE,
+            _canary: canary,
+        }
+    }
+
+    /// Runs all probes again and again until Prometheus finds something.
+    async fn run_until(&self, what: &str, expr: &str) {
+        let mut told = Err(String::new());
+        while Instant::now() < self.end {
+            for probe in PROBES {
+                let url = format!(
+                    "{}/api/v1/probes/loopback/{probe}/runs",
+                    self.service.address
+                );
+                // Refused where a run is under way, which is as good.
+                let _ = reqwest::Client::new().post(url).send().await;
+            }
+            sleep(Duration::from_millis(300)).await;
+            told = self.prometheus.query(expr).await;
+            if told.as_ref().is_ok_and(has_data) {
+                return;
+            }
+        }
+        panic!("waited in vain for {what}: {expr} gives {told:?}");
+    }
+
+    /// Asks until there is data. What Prometheus does not understand fails at once.
+    async fn data(&self, what: &str, expr: &str, is_range: bool) -> Value {
+        loop {
+            let told = match is_range {
+                true => self.prometheus.range(expr, self.began).await,
+                false => self.prometheus.query(expr).await,
+            };
+            let data = told.unwrap_or_else(|error| panic!("{what}: {error}\n{expr}"));
+            if has_data(&data) {
+                return data;
+            }
+            assert!(
+                Instant::now() < self.end,
+                "{what} has no data: {data}\n{expr}"
+            );
+            sleep(Duration::from_millis(300)).await;
+        }
+    }
+
+    /// A history that fills every panel: a while that passes, a deploy, then failures of a kind that was not there before.
+    async fn make_history(&self) -> u64 {
+        let increase = |outcome: &str, probe: &str, more: &str| {
+            format!(
+                r#"increase(authcanary_runs_total{{outcome="{outcome}",probe="loopback/{probe}"}}[30m]{more}) >= 2"#
+            )
+        };
+        for (outcome, probe) in [("ok", "good"), ("failed", "bad"), ("unknown", "blind")] {
+            self.run_until("runs before the deploy", &increase(outcome, probe, ""))
+                .await;
+        }
+        let deploy = now();
+        let after = format!(" @ {deploy} offset -30m");
+        self.run_until(
+            "good runs after the deploy",
+            &increase("ok", "good", &after),
+        )
+        .await;
+        let fault = Fault::new(Endpoint::Token, Kind::Status(503));
+        self.provider.faults().put(fault).unwrap();
+        let new = r#"increase(authcanary_failures_total{probe="loopback/good"}[30m]) >= 2"#;
+        self.run_until("failures of a new kind", new).await;
+        self.run_until(
+            "scheduled starts",
+            "sum(increase(authcanary_start_lateness_seconds_count[30m])) >= 2",
+        )
+        .await;
+        deploy
+    }
+}
+
+/// Variables as Grafana puts them into a query.
+fn substitute(text: &str, variables: &BTreeMap<String, String>) -> String {
+    let variable = Regex::new(r"\$\{(\w+)(?::[\w:]+)?\}|\$(\w+)").unwrap();
+    let value = |found: &Captures<'_>| {
+        let name = found.get(1).or(found.get(2)).unwrap().as_str();
+        variables
+            .get(name)
+            .unwrap_or_else(|| panic!("no variable {name} in {text}"))
+            .clone()
+    };
+    variable.replace_all(text, value).into_owned()
+}
+
+/// The values of a dashboard's variables: everything where that can be chosen, else the first that is found.
+async fn variables(scene: &Scene, dashboard: &Value, deploy: u64) -> BTreeMap<String, String> {
+    let mut values: BTreeMap<String, String> = [
+        ("__interval", "5s".to_owned()),
+        ("__rate_interval", "5s".to_owned()),
+        // Without a marker, a deploy is where the chosen time begins.
+        ("__from", deploy.to_string()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into();
+    let label_values = Regex::new(r"^label_values\((.*), (\w+)\)$").unwrap();
+    for variable in dashboard["templating"]["list"].as_array().unwrap() {
+        let name = variable["name"].as_str().unwrap();
+        let value = match variable["type"].as_str().unwrap() {
+            "query" => {
+                let query = variable["query"]["query"].as_str().unwrap();
+                let query = substitute(query, &values);
+                let found = if let Some(parts) = label_values.captures(&query) {
+                    let path = format!("/api/v1/label/{}/values", &parts[2]);
+                    let found = scene
+                        .prometheus
+                        .ask(&path, &[("match[]", &parts[1])])
+                        .await
+                        .unwrap();
+                    found[0].as_str().expect("a value to choose").to_owned()
+                } else {
+                    // As Grafana writes a result, for the pattern of the variable to read.
+                    let expr = query
+                        .strip_prefix("query_result(")
+                        .unwrap()
+                        .strip_suffix(')')
+                        .unwrap();
+                    let sample = scene.data(name, expr, false).await["result"][0]["value"].clone();
+                    let text = format!("{{}} {} {}000", sample[1].as_str().unwrap(), sample[0]);
+                    let pattern = variable["regex"].as_str().unwrap().trim_matches('/');
+                    Regex::new(pattern)
+                        .unwrap()
+                        .captures(&text)
+                        .expect("a value")[1]
+                        .to_owned()
+                };
+                match variable["includeAll"].as_bool() {
+                    Some(true) => variable["allValue"].as_str().unwrap().to_owned(),
+                    _ => found,
+                }
+            }
+            "custom" => variable["current"]["value"].as_str().unwrap().to_owned(),
+            _ => continue,
+        };
+        values.insert(name.to_owned(), value);
+    }
+    values
+}
+
+#[tokio::test]
+async fn everything_that_dashboards_and_rules_ask_for_is_there() {
+    let scene = Scene::start().await;
+    let deploy = scene.make_history().await;
+    let mut asked = 0;
+    for name in DASHBOARDS {
+        let text = fs::read_to_string(format!("dashboards/{name}.json")).unwrap();
+        let dashboard: Value = serde_json::from_str(&text).unwrap();
+        let variables = variables(&scene, &dashboard, deploy).await;
+        for panel in dashboard["panels"].as_array().unwrap() {
+            let title = panel["title"].as_str().unwrap();
+            for target in panel["targets"].as_array().into_iter().flatten() {
+                let what = format!("{name}, {title}, {}", target["refId"]);
+                let expr = substitute(target["expr"].as_str().unwrap(), &variables);
+                scene.data(&what, &expr, target["range"] == true).await;
+                asked += 1;
+            }
+        }
+        for annotation in dashboard["annotations"]["list"].as_array().unwrap() {
+            // There is nothing to mark without a deploy.
+            if let Some(expr) = annotation["expr"].as_str() {
+                scene
+                    .prometheus
+                    .query(&substitute(expr, &variables))
+                    .await
+                    .unwrap();
+            }
+        }
+    }
+    assert!(asked > 60, "only {asked} queries");
+    check_rules(&scene).await;
+    check_scrape(&scene).await;
+    check_text(&scene).await;
+}
+
+/// Every rule is worked out without a fault, what is recorded has data, and so has everything that alerts look at.
+async fn check_rules(scene: &Scene) {
+    let selector = Regex::new(r"[\w:]*\bauthcanary_[\w:]+(?:\{[^}]*\})?").unwrap();
+    let groups = scene.prometheus.ask("/api/v1/rules", &[]).await.unwrap();
+    let groups = groups["groups"].as_array().unwrap().clone();
+    let rules: Vec<Value> = groups
+        .iter()
+        .flat_map(|group| group["rules"].as_array().unwrap().clone())
+        .collect();
+    assert!(rules.len() > 20, "{} rules", rules.len());
+    for rule in rules {
+        let name = rule["name"].as_str().unwrap();
+        assert_eq!(rule["health"], "ok", "{rule:#}");
+        if rule["type"] == "recording" {
+            scene.data(name, name, false).await;
+        }
+        for found in selector.find_iter(rule["query"].as_str().unwrap()) {
+            scene.data(name, found.as_str(), false).await;
+        }
+    }
+}
+
+/// The scrape is OpenMetrics without a complaint, and its exemplars lead to runs of the daemon.
+async fn check_scrape(scene: &Scene) {
+    let targets = scene.prometheus.ask("/api/v1/targets", &[]).await.unwrap();
+    let target = &targets["activeTargets"][0];
+    assert_eq!(
+        (&target["health"], &target["lastError"]),
+        (&json!("up"), &json!("")),
+        "{target:#}"
+    );
+    // Only OpenMetrics tells units.
+    let known = [("metric", "authcanary_run_duration_seconds")];
+    let known = scene
+        .prometheus
+        .ask("/api/v1/targets/metadata", &known)
+        .await
+        .unwrap();
+    assert_eq!(
+        (&known[0]["type"], &known[0]["unit"]),
+        (&json!("histogram"), &json!("seconds"))
+    );
+    let (start, end) = (scene.began.to_string(), now().to_string());
+    for figure in ["run", "step"] {
+        let query = format!("authcanary_{figure}_duration_seconds_bucket");
+        let parameters = [("query", query.as_str()), ("start", &start), ("end", &end)];
+        let found = scene
+            .prometheus
+            .ask("/api/v1/query_exemplars", &parameters)
+            .await
+            .unwrap();
+        let exemplar = &found[0]["exemplars"][0];
+        let run = exemplar["labels"]["run_id"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{found:#}"));
+        assert_eq!(exemplar["labels"]["trace_id"].as_str().unwrap().len(), 32);
+        let page = reqwest::get(format!("{}/runs/{run}", scene.service.address))
+            .await
+            .unwrap();
+        assert_eq!(page.status(), 200);
+    }
+}
+
+/// The text format, by the tool that Prometheus has for it.
+async fn check_text(scene: &Scene) {
+    let answer = reqwest::get(format!("{}/metrics", scene.service.address))
+        .await
+        .unwrap();
+    assert_eq!(
+        answer.headers()["content-type"],
+        "text/plain; version=0.0.4; charset=utf-8"
+    );
+    let text = answer.text().await.unwrap();
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut input = promtool.stdin.take().unwrap();
+    input.write_all(text.as_bytes()).await.unwrap();
+    drop(input);
+    let ended = promtool.wait_with_output().await.unwrap();
+    assert!(ended.status.success(), "{}", told(&ended));
+    assert_eq!(told(&ended), "", "promtool has remarks");
+}
+
+fn told(ended: &Output) -> String {
+    [&ended.stdout, &ended.stderr]
+        .map(|bytes| String::from_utf8_lossy(bytes))
+        .concat()
+}
+
+#[tokio::test]
+async fn rules_are_sound_and_their_tests_pass() {
+    let folder = Path::new("dashboards/prometheus");
+    let cases = [
+        vec![
+            "check",
+            "rules",
+            "--lint-fatal",
+            "recording.yaml",
+            "alerts.yaml",
+        ],
+        vec!["test", "rules", "tests.yaml"],
+    ];
+    for arguments in cases {
+        let ended = Command::new("promtool")
+            .args(&arguments)
+            .current_dir(folder)
+            .output()
+            .await;
+        let ended = ended.expect("promtool is installed: make setup");
+        assert!(
+            ended.status.success(),
+            "promtool {arguments:?}: {}",
+            told(&ended)
+        );
+    }
+}
+
+/// No Grafana is at hand; the types that it publishes for dashboards and panels are.
+#[tokio::test]
+async fn dashboards_fit_the_types_that_grafana_publishes() {
+    let files = DASHBOARDS.map(|name| format!("dashboards/{name}.json"));
+    let check = "tests/live/grafana/check.mjs";
+    let ended = Command::new("node").arg(check).args(files).output().await;
+    let ended = ended.expect("node is installed");
+    assert!(ended.status.success(), "{}", told(&ended));
+}
