@@ -176,10 +176,13 @@ impl View<'_> {
         Some(span)
     }
 
-    /// A hop is over when the next one begins, at the latest with its step. When its answer had come is not on record.
+    /// One that was held back, or never ended, is over when the next one begins, at the latest with its step.
     fn end_of_hop(&self, index: usize, opened: Timestamp, step: Option<usize>) -> Timestamp {
         let hops = &self.evidence.hops;
         let start = at_ms(opened, hops[index].at_ms);
+        if let Some(took) = hops[index].took_ms {
+            return at_ms(start, took);
+        }
         let next = hops.get(index + 1).map(|next| at_ms(opened, next.at_ms));
         let step = step.map(|step| self.steps[step].end);
         let ends = [next, step].into_iter().flatten();

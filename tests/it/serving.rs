@@ -17,6 +17,8 @@ pub(crate) struct Serving {
     pub(crate) base: String,
     client: reqwest::Client,
     log: Lines<BufReader<ChildStderr>>,
+    /// The log so far.
+    seen: Vec<String>,
 }
 
 impl Serving {
@@ -44,6 +46,7 @@ impl Serving {
             base: String::new(),
             client: reqwest::Client::builder().no_proxy().build().unwrap(),
             log,
+            seen: Vec::new(),
         };
         let line = serving.log_with("serving on ");
         let address = line.split_once("serving on ").unwrap().1;
@@ -54,21 +57,26 @@ impl Serving {
 
     /// The next line of the log that holds `words`.
     pub(crate) fn log_with(&mut self, words: &str) -> String {
-        let mut lines = self.log.by_ref().map(Result::unwrap);
-        lines
-            .find(|line| line.contains(words))
-            .unwrap_or_else(|| panic!("the log ended without {words:?}"))
+        for line in self.log.by_ref() {
+            let line = line.unwrap();
+            self.seen.push(line.clone());
+            if line.contains(words) {
+                return line;
+            }
+        }
+        panic!("the log ended without {words:?}: {:#?}", self.seen);
     }
 
     pub(crate) fn hang_up(&self) {
         kill(self.pid(), Signal::SIGHUP).unwrap();
     }
 
-    /// Asks it to stop, and gives how it ended with the rest of its log.
+    /// Asks it to stop, and gives how it ended with its whole log.
     pub(crate) fn stop(mut self) -> (ExitStatus, Vec<String>) {
         kill(self.pid(), Signal::SIGTERM).unwrap();
-        let rest = self.log.by_ref().map(Result::unwrap).collect();
-        (self.process.wait().unwrap(), rest)
+        let mut log = std::mem::take(&mut self.seen);
+        log.extend(self.log.by_ref().map(Result::unwrap));
+        (self.process.wait().unwrap(), log)
     }
 
     /// Runs a probe now and gives the record of the run, once it is there.

@@ -5,11 +5,12 @@ use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures::future::{Either, select};
 use opentelemetry::InstrumentationScope;
 use opentelemetry::KeyValue;
+use opentelemetry::logs::LogRecord;
 use opentelemetry::metrics::Counter;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
@@ -22,6 +23,7 @@ use tokio::runtime::Handle;
 
 use super::wire::Headers;
 use super::{Plan, Signal};
+use crate::clock;
 
 /// There was no room.
 const QUEUE_FULL: &str = "queue_full";
@@ -283,6 +285,8 @@ impl<P> Bounded<P> {
 impl<P: LogProcessor> LogProcessor for Bounded<P> {
     fn emit(&self, record: &mut SdkLogRecord, scope: &InstrumentationScope) {
         if self.state.admit(1) {
+            // Whoever made it only noted when it was observed, and some receivers do not look there.
+            record.set_timestamp(SystemTime::from(clock::now()));
             self.processor.emit(record, scope);
         }
     }
