@@ -13,6 +13,7 @@
 PROVIDER := tests/live/oidc-provider/node_modules/.package-lock.json
 HAR := tests/live/har/node_modules/.package-lock.json
 GRAFANA := tests/live/grafana/node_modules/.package-lock.json
+MAIL := .tools/venv/.complete
 PLAYWRIGHT := benches/playwright/node_modules/.package-lock.json
 
 # The driver of Firefox is a crate; Debian has only the browser.
@@ -56,6 +57,17 @@ prometheus:
 # Judges the unit that is shipped.
 analyzer:
 	@.ci/install systemd-analyze=systemd
+
+# Takes alerts, with the tool that reads them back.
+alertmanager:
+	@.ci/install prometheus-alertmanager=prometheus-alertmanager
+
+# The mail server of the tests. On Debian a Python of the system may come without what makes such a folder.
+$(MAIL): tests/live/smtp/requirements.txt
+	@python3 -c 'import ensurepip' 2>/dev/null || .ci/install ensurepip=python3-venv
+	python3 -m venv .tools/venv
+	.tools/venv/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
 
 $(GECKODRIVER):
 	cargo install --debug --locked --root .tools --version 0.37.1 geckodriver

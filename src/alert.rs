@@ -17,9 +17,10 @@ mod place;
 mod ring;
 mod scan;
 mod series;
+mod text;
 
 pub use change::{Change, Explanation, Figures, Incident, Member, Test, What};
-pub use confirm::{MOST_CONFIRMATIONS, Trouble, confirmation};
+pub use confirm::{CONFIRMED_AFTER, MOST_CONFIRMATIONS, Trouble, confirmation};
 pub use detector::{DETECTOR_VERSION, Detector, Rules};
 pub use observation::{Observation, Stream};
 
@@ -109,6 +110,25 @@ pub enum Kind {
     Monitor,
 }
 
+macro_rules! spoken {
+    ($($word:ty),*) => {$(
+        impl $word {
+            /// The name in files, labels and the API.
+            pub fn as_str(self) -> &'static str {
+                self.into()
+            }
+        }
+
+        impl fmt::Display for $word {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    )*};
+}
+
+spoken!(State, Severity, Kind);
+
 /// Where: the smallest set of names that explains who fails and who does not. An empty list stands for all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -179,3 +199,6 @@ pub struct Alert {
     #[schemars(with = "Option<String>")]
     pub resolved_at: Option<Timestamp>,
 }
+
+#[cfg(test)]
+mod tests;

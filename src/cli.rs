@@ -5,7 +5,9 @@ mod classify;
 mod demo;
 mod doctor;
 mod explain;
+mod notify;
 mod reload;
+mod replay;
 mod report;
 mod serve;
 mod validate;
@@ -114,6 +116,11 @@ enum Command {
     Doctor(doctor::Args),
     /// Say what answers of providers mean: cases as JSON Lines on stdin, verdicts on stdout
     Classify(classify::Args),
+    /// Try the channels that notices go to
+    #[command(subcommand)]
+    Notify(notify::Command),
+    /// Put recorded runs through the rules of alerts: would this have paged?
+    Replay(replay::Args),
     /// Print a completion script for a shell
     Completions {
         #[arg(value_enum)]
@@ -175,8 +182,16 @@ fn run(args: Args) -> anyhow::Result<Exit> {
         Command::Serve => with_config(config, |daemon| on_runtime(serve::run(daemon))),
         Command::Doctor(args) => doctor::run(config, &args),
         Command::Classify(args) => classify::run(&args),
+        Command::Replay(args) => with_rules(config, |daemon| replay::run(daemon, &args)),
         Command::Demo(demo) => on_runtime(demo::run(demo)),
         Command::Explain(what) => explain::run(&what),
+        Command::Notify(command) => match load(config) {
+            Ok(daemon) => on_runtime(notify::run(daemon, command)),
+            Err(faults) => {
+                eprintln!("{faults}");
+                Ok(Exit::Config)
+            }
+        },
     }
 }
 
@@ -199,6 +214,20 @@ fn with_config(
             }
             then(daemon)
         }
+        Err(faults) => {
+            eprintln!("{faults}");
+            Ok(Exit::Config)
+        }
+    }
+}
+
+/// For commands that need no configuration and heed one that is named.
+fn with_rules(
+    file: Option<&Path>,
+    then: impl FnOnce(Option<&Daemon>) -> anyhow::Result<Exit>,
+) -> anyhow::Result<Exit> {
+    match file.map(config::load).transpose() {
+        Ok(daemon) => then(daemon.as_ref()),
         Err(faults) => {
             eprintln!("{faults}");
             Ok(Exit::Config)

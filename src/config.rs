@@ -29,7 +29,5 @@ pub use fault::{Fault, Faults, rule};
 pub use places::{Place, Places};
 pub use read::{Reading, default_file, load, read};
 pub use schema::{FileKind, schema};
-pub use sections::{
-    Channel, Email, Keep, OneOrMany, Pagerduty, Route, Slack, Store, TextOrSecret, Webhook,
-};
+pub use sections::{Keep, Store};
 pub use watch::Stamp;

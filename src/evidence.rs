@@ -127,4 +127,27 @@ mod tests {
             assert_eq!(sample.takes(&other), every > 0, "each probe has its own");
         }
     }
+
+    #[test]
+    fn of_the_other_good_runs_timings_and_addresses_stay() {
+        let exchange = r#"{"stage":"userinfo","started_at":"2026-01-01T00:00:00Z","method":"GET","url":"https://a/",
+            "request_headers":[["a","b"]],"request_body":"x","status":200,"response_headers":[["a","b"]],
+            "response_body":"y","response_size_bytes":1,"timings":{"total_us":2},"peer":null,"error":null}"#;
+        let evidence = format!(
+            r#"{{"exchanges":[{exchange}],
+            "hops":[{{"method":"GET","url":"https://a/","status":200,"at_ms":1,"error":null,"response_headers":[["a","b"]]}}]}}"#
+        );
+        let mut evidence: Evidence = serde_json::from_str(&evidence).unwrap();
+        thin(&mut evidence);
+        let exchange = &evidence.exchanges[0];
+        assert_eq!((exchange.status, exchange.timings.total_us), (Some(200), 2));
+        assert_eq!(exchange.url, "https://a/");
+        let kept = format!("{}{}", exchange.request_body, exchange.response_body);
+        assert_eq!(kept, "");
+        assert_eq!(
+            [&exchange.request_headers, &exchange.response_headers],
+            [&[], &[]]
+        );
+        assert_eq!(evidence.hops[0].response_headers, []);
+    }
 }

@@ -3,6 +3,7 @@
 //! The modules below stand in dependency order: each imports only from those above it, and a test holds that.
 
 // Words: what everything else speaks in.
+pub mod phrase;
 pub mod secret;
 pub mod taxonomy;
 
@@ -36,6 +37,7 @@ pub mod control;
 pub mod schedule;
 
 // Edges: the only places that touch clock, network, browser and disk.
+pub mod child;
 pub mod clock;
 
 pub mod http;
@@ -51,6 +53,8 @@ pub mod egress;
 pub mod evidence;
 pub mod store;
 pub mod telemetry;
+
+pub mod notify;
 
 // Doing: edges and words put to work.
 pub mod journey;

@@ -43,6 +43,17 @@ pub enum SecretRef {
     Command(#[schemars(length(min = 1))] Vec<String>),
 }
 
+impl fmt::Display for SecretRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env(name) => write!(f, "environment variable {name}"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Credential(name) => write!(f, "credential {name}"),
+            Self::Command(argv) => write!(f, "command {}", argv.first().map_or("", String::as_str)),
+        }
+    }
+}
+
 /// A text that is no secret, or a reference to one that is.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(untagged)]
@@ -53,15 +64,38 @@ pub enum TextOrSecret {
     Secret(SecretRef),
 }
 
-impl fmt::Display for SecretRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl TextOrSecret {
+    /// The reference, where it is one.
+    pub fn secret(&self) -> Option<&SecretRef> {
         match self {
-            Self::Env(name) => write!(f, "environment variable {name}"),
-            Self::File(path) => write!(f, "file {}", path.display()),
-            Self::Credential(name) => write!(f, "credential {name}"),
-            Self::Command(argv) => write!(f, "command {}", argv.first().map_or("", String::as_str)),
+            Self::Text(_) => None,
+            Self::Secret(secret) => Some(secret),
         }
     }
+
+    /// The reference, where it is one.
+    pub fn secret_mut(&mut self) -> Option<&mut SecretRef> {
+        match self {
+            Self::Text(_) => None,
+            Self::Secret(secret) => Some(secret),
+        }
+    }
+}
+
+/// Whether a header or parameter of this name usually carries a secret.
+pub fn names_a_secret(name: &str) -> bool {
+    let name = name.to_lowercase();
+    let words = [
+        "authorization",
+        "cookie",
+        "api-key",
+        "apikey",
+        "api_key",
+        "token",
+        "secret",
+        "password",
+    ];
+    words.iter().any(|word| name.contains(word))
 }
 
 #[cfg(test)]

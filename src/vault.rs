@@ -11,6 +11,7 @@ use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use crate::child::Group;
 use crate::run::Finding;
 use crate::secret::{Secret, SecretRef};
 use crate::taxonomy::Class;
@@ -202,30 +203,6 @@ async fn output(child: &mut Child) -> io::Result<(Vec<u8>, Option<std::process::
         return Ok((value, None));
     }
     Ok((value, Some(child.wait().await?)))
-}
-
-/// The process group of a command that has not been reaped: killed when this is dropped.
-struct Group(Option<nix::unistd::Pid>);
-
-impl Group {
-    fn of(child: &Child) -> Self {
-        let id = child.id().and_then(|id| i32::try_from(id).ok());
-        Self(id.map(nix::unistd::Pid::from_raw))
-    }
-
-    /// After the leader is reaped its number may belong to somebody else.
-    fn release(&mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // Nobody left to kill is no fault.
-            let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
-        }
-    }
 }
 
 fn text(secret: &SecretRef, value: Vec<u8>) -> Result<Secret, VaultError> {

@@ -9,7 +9,7 @@ use crate::probe::Budget;
 pub const MOST_CONFIRMATIONS: u32 = 4;
 
 /// From one run to its confirmation.
-const EVERY: SignedDuration = SignedDuration::from_secs(60);
+pub const CONFIRMED_AFTER: SignedDuration = SignedDuration::from_secs(60);
 
 /// A probe that has begun to be bad, and is not part of an alert yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,10 @@ pub fn confirmation(
         return None;
     }
     let polite = SignedDuration::from_secs(60) / i32::try_from(budget.logins_per_minute).ok()?;
-    let due = trouble.last_run.checked_add(EVERY.max(polite)).ok()?;
+    let due = trouble
+        .last_run
+        .checked_add(CONFIRMED_AFTER.max(polite))
+        .ok()?;
     (due < next_scheduled).then_some(due)
 }
 

@@ -74,12 +74,14 @@ mod packed {
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         let mut before = 0;
-        serializer.collect_seq(points.iter().flat_map(|point| {
+        let mut numbers = Vec::with_capacity(2 * points.len());
+        for point in points {
             let after = point.at - before;
             before = point.at;
             let marks = i64::from(point.is_bad) << 1 | i64::from(point.is_after_bad);
-            [after << 2 | marks, i64::from(point.slowdown)]
-        }))
+            numbers.extend([after << 2 | marks, i64::from(point.slowdown)]);
+        }
+        serializer.collect_seq(numbers)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(

@@ -117,9 +117,7 @@ pub(super) struct Streak {
 pub(super) struct Note {
     pub(super) at: i64,
     pub(super) stream: Stream,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) run: Option<RunId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) finding: Option<Finding>,
 }
 

@@ -3,7 +3,6 @@
 mod chart;
 pub(super) mod runbooks;
 mod sums;
-mod words;
 
 use askama::Template;
 use axum::extract::rejection::PathRejection;
@@ -17,6 +16,7 @@ use super::{State, known_probe, no_such_run, path, run_id, under_way};
 use crate::board::{NotReady, Slot};
 use crate::clock;
 use crate::expiry::Expiry;
+use crate::phrase::{self, ago, duration, instant, until};
 use crate::probe::Cadence;
 use crate::run::{Evidence, Exchange, Run, RunId, Verdict};
 use crate::store::{Brief, Span};
@@ -24,7 +24,6 @@ use crate::taxonomy::Outcome;
 
 use chart::{Bar, Lane};
 use sums::Sums;
-use words::{ago, duration, instant, until};
 
 /// Runs in the strip of the front page, and on the page of a probe.
 const STRIP: (usize, usize) = (30, 100);
@@ -389,7 +388,7 @@ impl RunPage {
             clock: evidence
                 .as_ref()
                 .and_then(|evidence| evidence.clock_offset_ms)
-                .map(words::offset),
+                .map(phrase::offset),
             warnings: warnings.collect(),
             screenshot,
             exchanges,
@@ -405,7 +404,7 @@ impl Sent {
                 .status
                 .map_or_else(|| "no answer".to_owned(), |status| status.to_string()),
             lane: chart::timings(exchange.timings),
-            total: words::micros(exchange.timings.total_us),
+            total: phrase::micros(exchange.timings.total_us),
             open: false,
             exchange: exchange.clone(),
         }
@@ -414,7 +413,7 @@ impl Sent {
 
 fn cadence(cadence: &Cadence) -> String {
     match cadence {
-        Cadence::Every(period) => format!("every {}", words::span(*period)),
+        Cadence::Every(period) => format!("every {}", phrase::span(*period)),
         Cadence::Cron { pattern, timezone } => match timezone.iana_name() {
             Some(zone) => format!("{pattern} in {zone}"),
             None => pattern.clone(),

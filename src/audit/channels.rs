@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use url::Url;
 
-use crate::config::{Channel, is_loopback};
+use crate::config::is_loopback;
+use crate::notify::Channel;
 
 use super::Severity::{Advice, Warning};
 use super::{Check, Hit, Rule, Subject};
@@ -41,7 +42,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule::of(
         Warning,
         "channel-unused",
-        "no route names this channel, so that it gets nothing",
+        "no route names this channel, so that it gets only what no route takes",
         "name it in `routes`, or leave it out",
         Check::Files(unused),
     ),
@@ -92,20 +93,9 @@ fn single(subject: &Subject<'_>) -> Vec<Hit> {
     }
 }
 
-/// What a channel needs to work.
-fn medium(channel: &Channel) -> String {
-    let host = |url: &Url| url.host_str().unwrap_or_default().to_lowercase();
-    match channel {
-        Channel::Pagerduty(_) => "PagerDuty".to_owned(),
-        Channel::Slack(_) => "Slack".to_owned(),
-        Channel::Email(email) => host(&email.smtp),
-        Channel::Webhook(webhook) => host(&webhook.url),
-    }
-}
-
 fn dependent(subject: &Subject<'_>) -> Vec<Hit> {
     let channels = &subject.daemon.channels;
-    let media: BTreeSet<String> = channels.values().map(medium).collect();
+    let media: BTreeSet<String> = channels.values().map(Channel::needs).collect();
     match media.first() {
         Some(medium) if channels.len() > 1 && media.len() == 1 => {
             let message = format!("all {} channels need {medium}", channels.len());
@@ -135,7 +125,7 @@ fn behind_provider(subject: &Subject<'_>) -> Vec<Hit> {
     }
     let channels = subject.daemon.channels.iter();
     channels
-        .map(|(name, channel)| (name, medium(channel)))
+        .map(|(name, channel)| (name, channel.needs()))
         .filter(|(_, medium)| watched.contains(medium))
         .map(|(name, medium)| {
             let message = format!("needs {medium}, which probes watch");
@@ -145,6 +135,10 @@ fn behind_provider(subject: &Subject<'_>) -> Vec<Hit> {
 }
 
 fn unused(subject: &Subject<'_>) -> Vec<Hit> {
+    // Without routes every channel gets everything.
+    if subject.daemon.routes.is_empty() {
+        return Vec::new();
+    }
     let used = used(subject);
     let names = subject.daemon.channels.keys();
     names
@@ -156,11 +150,10 @@ fn unused(subject: &Subject<'_>) -> Vec<Hit> {
 fn plain_http(subject: &Subject<'_>) -> Vec<Hit> {
     let mut hits = Vec::new();
     for (name, channel) in &subject.daemon.channels {
-        if let Channel::Webhook(webhook) = channel
-            && webhook.url.scheme() == "http"
-            && !is_loopback(&webhook.url)
-        {
-            let path = ["channels", name, "webhook", "url"];
+        let is_open = |url: &Url| url.scheme() == "http" && !is_loopback(url);
+        for (key, _) in channel.addresses().iter().filter(|(_, url)| is_open(url)) {
+            let mut path = vec!["channels", name, channel.name()];
+            path.extend(key.split('/'));
             hits.push(subject.at_daemon(&path, "is plain http"));
         }
     }

@@ -39,14 +39,14 @@ pub fn look(reading: &Reading) -> Disk {
         return Disk::default();
     };
     let of_probes = daemon.probes.iter().flat_map(environments::secrets);
-    let of_probes = of_probes.map(|(_, secret)| secret);
+    let of_probes = of_probes.map(|(_, secret)| secret.clone());
     let of_daemon = secrets::of_daemon(daemon)
         .into_iter()
         .map(|(_, secret)| secret);
     let files = of_probes
         .chain(of_daemon)
         .filter_map(|secret| match secret {
-            SecretRef::File(path) => Some((path.clone(), sight(path))),
+            SecretRef::File(path) => Some((path.clone(), sight(&path))),
             SecretRef::Env(_) | SecretRef::Credential(_) | SecretRef::Command(_) => None,
         });
     Disk(files.collect())

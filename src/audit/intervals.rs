@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::alert::{CONFIRMED_AFTER, MOST_CONFIRMATIONS};
 use crate::probe::{Cadence, Flow, Probe, ProbeId};
 use crate::provider;
 use crate::schedule;
@@ -20,6 +21,13 @@ pub(super) const RULES: &[Rule] = &[
         "a run may last longer than the time to the next one",
         "lower `timeout`, or let the probe run less often",
         Check::Files(timeout_over_interval),
+    ),
+    Rule::of(
+        Advice,
+        "attempts-over-interval",
+        "a run that fails is confirmed a minute later, and such an attempt may last into the next scheduled run",
+        "lower `timeout`, or let the probe run less often",
+        Check::Files(attempts_over_interval),
     ),
     Rule::of(
         Warning,
@@ -149,6 +157,39 @@ fn timeout_over_interval(subject: &Subject<'_>) -> Vec<Hit> {
             hits.push(subject.at(
                 probe,
                 &[setting(subject, probe, "timeout", "cron")],
+                message,
+            ));
+        }
+    }
+    hits
+}
+
+/// Attempts as they follow each other when every one takes its whole timeout.
+fn attempts_over_interval(subject: &Subject<'_>) -> Vec<Hit> {
+    let pause = CONFIRMED_AFTER.unsigned_abs();
+    let mut hits = Vec::new();
+    for probe in subject.probes() {
+        let Some(interval) = shortest(subject, probe) else {
+            continue;
+        };
+        let starts = (1..=MOST_CONFIRMATIONS).map(|nth| (probe.timeout + pause) * nth);
+        let late = starts
+            .zip(2..)
+            .find(|(start, _)| *start < interval && *start + probe.timeout > interval);
+        if let Some((start, nth)) = late {
+            let cadence = match probe.cadence {
+                Cadence::Every(_) => "every",
+                Cadence::Cron { .. } => "cron",
+            };
+            let message = format!(
+                "attempt {nth} may begin after {} and last {}, and the next run begins after {}",
+                seconds(start),
+                seconds(probe.timeout),
+                seconds(interval)
+            );
+            hits.push(subject.at(
+                probe,
+                &[setting(subject, probe, "timeout", cadence)],
                 message,
             ));
         }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use strum::IntoEnumIterator;
 
 use crate::alert::Kind;
-use crate::config::{OneOrMany, Route};
+use crate::notify::route::{ALERT_LABELS, OneOrMany, Route};
 use crate::probe::{Probe, Severity as AlertSeverity};
 use crate::taxonomy::{Cause, Class, Stage};
 
@@ -24,7 +24,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule::of(
         Warning,
         "probe-unrouted",
-        "no route takes the alerts of a probe, so that nobody is told of them",
+        "no route takes the alerts of a probe, so that they go to every channel",
         "add a route without `match` at the end, or one for this probe",
         Check::Files(unrouted),
     ),
@@ -36,14 +36,6 @@ pub(super) const RULES: &[Rule] = &[
         Check::Files(shadowed),
     ),
 ];
-
-/// The values that a route takes for a label.
-fn values(wanted: &OneOrMany) -> &[String] {
-    match wanted {
-        OneOrMany::One(value) => std::slice::from_ref(value),
-        OneOrMany::Many(values) => values,
-    }
-}
 
 fn known<T: FromStr>(value: &str) -> bool {
     T::from_str(value).is_ok()
@@ -79,7 +71,8 @@ fn is_of(subject: &Subject<'_>, probe: &Probe, label: &str, value: &str) -> bool
 /// The words of one label that a route takes; all of them when it does not name the label.
 fn wanted<T: FromStr + IntoEnumIterator>(route: &Route, label: &str) -> Vec<T> {
     match route.matches.get(label) {
-        Some(wanted) => values(wanted)
+        Some(wanted) => wanted
+            .texts()
             .iter()
             .filter_map(|value| value.parse().ok())
             .collect(),
@@ -103,7 +96,7 @@ fn takes(subject: &Subject<'_>, route: &Route, probe: &Probe) -> bool {
         let fits = |value: &String| {
             is_word(label, value).unwrap_or_else(|| is_of(subject, probe, label, value))
         };
-        values(wanted).iter().any(fits)
+        wanted.texts().iter().any(fits)
     })
 }
 
@@ -113,7 +106,7 @@ fn never_fires(subject: &Subject<'_>) -> Vec<Hit> {
         let route_index = index.to_string();
         let before = hits.len();
         for (label, wanted) in &route.matches {
-            for (item, value) in values(wanted).iter().enumerate() {
+            for (item, value) in wanted.texts().iter().enumerate() {
                 let of_any = |probe| is_of(subject, probe, label, value);
                 if is_word(label, value).unwrap_or_else(|| subject.probes().any(of_any)) {
                     continue;
@@ -156,19 +149,6 @@ fn unrouted(subject: &Subject<'_>) -> Vec<Hit> {
     vec![subject.at_daemon(&["routes"], message)]
 }
 
-/// Labels that every alert has.
-const OWN: [&str; 9] = [
-    "provider",
-    "environment",
-    "probe",
-    "location",
-    "stage",
-    "class",
-    "cause",
-    "severity",
-    "kind",
-];
-
 fn shadowed(subject: &Subject<'_>) -> Vec<Hit> {
     let mut hits = Vec::new();
     for probe in subject.probes() {
@@ -176,7 +156,7 @@ fn shadowed(subject: &Subject<'_>) -> Vec<Hit> {
             .alerts
             .labels
             .keys()
-            .filter(|label| OWN.contains(&label.as_str()))
+            .filter(|label| ALERT_LABELS.contains(&label.as_str()))
         {
             let message = format!("every alert has a `{label}` of its own");
             hits.push(subject.at(probe, &["alerts", "labels", label], message));

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::config::{Channel, Daemon, TextOrSecret};
-use crate::secret::SecretRef;
+use crate::config::Daemon;
+use crate::secret::{SecretRef, TextOrSecret};
 
 use super::Severity::{Advice, Warning};
 use super::disk::Sight;
@@ -48,56 +48,34 @@ fn files(subject: &Subject<'_>, message: impl Fn(&Path, Sight) -> Option<String>
     }
     for (path, secret) in of_daemon(subject.daemon) {
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
-        hits.extend(judge(secret).map(|message| subject.at_daemon(&path, message)));
+        hits.extend(judge(&secret).map(|message| subject.at_daemon(&path, message)));
     }
     hits
 }
 
 /// The secrets of the daemon file, by the place of each.
-pub(super) fn of_daemon(daemon: &Daemon) -> Vec<(Vec<String>, &SecretRef)> {
+pub(super) fn of_daemon(daemon: &Daemon) -> Vec<(Vec<String>, SecretRef)> {
     let mut all = Vec::new();
     let place = |path: &[&str]| path.iter().map(ToString::to_string).collect::<Vec<_>>();
     for (name, channel) in &daemon.channels {
-        match channel {
-            Channel::Pagerduty(it) => {
-                all.push((
-                    place(&["channels", name, "pagerduty", "routing_key"]),
-                    &it.routing_key,
-                ));
-            }
-            Channel::Email(it) => {
-                let password = it.password.iter();
-                all.extend(
-                    password
-                        .map(|secret| (place(&["channels", name, "email", "password"]), secret)),
-                );
-            }
-            Channel::Webhook(it) => {
-                let own = it.secret.iter();
-                all.extend(
-                    own.map(|secret| (place(&["channels", name, "webhook", "secret"]), secret)),
-                );
-                for (header, value) in &it.headers {
-                    if let TextOrSecret::Secret(secret) = value {
-                        all.push((
-                            place(&["channels", name, "webhook", "headers", header]),
-                            secret,
-                        ));
-                    }
-                }
-            }
-            Channel::Slack(it) => all.push((place(&["channels", name, "slack", "url"]), &it.url)),
+        let mut channel = channel.clone();
+        let kind = channel.name();
+        for (key, secret) in channel.secrets() {
+            let mut path = vec!["channels", name, kind];
+            path.extend(key.split('/'));
+            all.push((place(&path), secret.clone()));
         }
     }
     if let Some(otlp) = &daemon.otlp {
         for (header, value) in &otlp.headers {
             if let TextOrSecret::Secret(secret) = value {
-                all.push((place(&["telemetry", "otlp", "headers", header]), secret));
+                let header = place(&["telemetry", "otlp", "headers", header]);
+                all.push((header, secret.clone()));
             }
         }
         if let Some(client) = &otlp.client {
             let key = place(&["telemetry", "otlp", "tls", "client", "key"]);
-            all.push((key, &client.key));
+            all.push((key, client.key.clone()));
         }
     }
     all

@@ -72,7 +72,7 @@ impl Scalar for Issuer {
 
 /// Where mail is handed over.
 #[derive(Debug, Clone)]
-pub(super) struct SmtpUrl(pub(super) Url);
+pub(super) struct SmtpUrl;
 
 impl Scalar for SmtpUrl {
     const FORMAT: &'static str = "smtp-address";
@@ -85,7 +85,7 @@ impl Scalar for SmtpUrl {
         }
         let url = url(text)?;
         match url.has_host() {
-            true => Ok(Self(url)),
+            true => Ok(Self),
             false => Err(wrong()),
         }
     }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::probe::{ClientAuth, Flow};
+use crate::secret::names_a_secret;
 use crate::taxonomy::Family;
 
-use super::daemon::names_a_secret;
 use super::fault::rule;
 use super::layers::Layers;
 use super::probe::Settings;

@@ -13,19 +13,18 @@ use crate::api::Access;
 use crate::browser;
 use crate::egress;
 use crate::http;
+use crate::notify::route::{ALERT_LABELS, Route};
+use crate::notify::{Channel, Origin};
 use crate::probe::Probe;
-use crate::secret::SecretRef;
+use crate::secret::{SecretRef, TextOrSecret, names_a_secret};
 use crate::telemetry::otlp;
 
-use super::address::WebUrl;
 use super::fault::rule;
 use super::layers::Layers;
 use super::probe::AuditSettings;
 use super::report::Report;
 use super::scalar::{Name, Text, text};
-use super::sections::{
-    ApiSettings, Channel, EgressSettings, HttpSettings, Route, Store, Telemetry, TextOrSecret,
-};
+use super::sections::{ApiSettings, EgressSettings, HttpSettings, Store, Telemetry};
 use super::words::nearest;
 use super::yaml::child;
 
@@ -36,8 +35,6 @@ pub struct Daemon {
     pub location: String,
     /// Address of the API, the pages and `/metrics`; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Address under which people reach the pages, for links.
-    pub public_url: Option<Url>,
     pub probes: Vec<Probe>,
     pub store: Store,
     pub browser: browser::Settings,
@@ -53,6 +50,10 @@ pub struct Daemon {
     pub access: Access,
     pub channels: BTreeMap<String, Channel>,
     pub routes: Vec<Route>,
+    /// Where people reach the pages of this daemon.
+    pub public_url: Option<Url>,
+    /// Where a trace is shown: `{trace_id}` stands for its id.
+    pub trace_url: Option<String>,
     /// The file that was named.
     pub source: PathBuf,
     /// Every file that was read; a change of one is a reason to load again.
@@ -75,9 +76,14 @@ pub(super) struct DaemonFile {
     #[serde(deserialize_with = "text")]
     #[schemars(with = "Text<SocketAddr>")]
     listen: SocketAddr,
-    /// Address under which people reach the pages, such as `https://canary.example.com`, for links to runs. By default
-    /// that of `listen`.
-    public_url: Option<Text<WebUrl>>,
+    /// Where people reach the pages of this daemon, such as `https://canary.example.com`; notices and traces link to it. Without
+    /// it notices name commands instead.
+    #[schemars(with = "String", extend("format" = "web-address"))]
+    public_url: Option<Url>,
+    /// Where a trace is shown, such as `https://grafana.example.com/explore?trace={trace_id}`; the id of the newest run
+    /// that decided stands in place of `{trace_id}`.
+    #[schemars(with = "String", extend("format" = "web-address"))]
+    trace_url: Option<String>,
     /// Probe files, as paths or patterns such as `probes/*.yaml`, relative to this file.
     #[schemars(extend("items" = {"type": "string", "minLength": 1}))]
     pub(super) probes: Vec<String>,
@@ -96,7 +102,8 @@ pub(super) struct DaemonFile {
     /// Where notices can go, by a name of your own.
     #[schemars(extend("propertyNames" = {"format": "name"}))]
     channels: BTreeMap<String, Channel>,
-    /// Who is told of what: every route that matches an alert sends it to its channels.
+    /// Who is told of what: the first route that matches an alert decides, unless it says `continue`. An alert that no route
+    /// matches goes to every channel.
     routes: Vec<Option<Route>>,
     /// How `validate` judges these files.
     audit: AuditSettings,
@@ -109,6 +116,7 @@ impl Default for DaemonFile {
             location: Name("default".to_owned()),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8420)),
             public_url: None,
+            trace_url: None,
             probes: Vec::new(),
             store: Store::default(),
             browser: browser::Settings::default(),
@@ -126,19 +134,6 @@ impl Default for DaemonFile {
 /// Sections whose entries are looked at one by one.
 pub(super) const CONTAINERS: [&str; 2] = ["channels", "routes"];
 
-/// Labels that every alert has.
-const ALERT_LABELS: [&str; 9] = [
-    "provider",
-    "environment",
-    "probe",
-    "location",
-    "stage",
-    "class",
-    "cause",
-    "severity",
-    "kind",
-];
-
 impl DaemonFile {
     /// From the well-shaped keys of a file.
     pub(super) fn from_layers(layers: &Layers, report: &mut Report<'_>) -> Self {
@@ -154,6 +149,17 @@ impl DaemonFile {
     pub(super) fn check(&self, layers: &Layers, probes: &[Probe], report: &mut Report<'_>) {
         self.check_channels(layers, report);
         self.check_routes(layers, probes, report);
+        if self
+            .trace_url
+            .as_ref()
+            .is_some_and(|url| !url.contains("{trace_id}"))
+        {
+            report.value(
+                layers.place("trace_url"),
+                "there is no place for the trace in this address",
+                "write `{trace_id}` where its id belongs",
+            );
+        }
         if let Some(otlp) = &self.telemetry.otlp {
             let place = layers.below("telemetry", "otlp/headers");
             check_headers(&otlp.headers, &place, report);
@@ -169,23 +175,17 @@ impl DaemonFile {
 
     fn check_channels(&self, layers: &Layers, report: &mut Report<'_>) {
         for (name, channel) in &self.channels {
-            let place = child(layers.place("channels"), name);
-            match channel {
-                Channel::Webhook(webhook) => {
-                    check_headers(
-                        &webhook.headers,
-                        &format!("{place}/webhook/headers"),
-                        report,
-                    );
+            let place = child(&child(layers.place("channels"), name), channel.name());
+            for fault in channel.faults() {
+                let place = format!("{place}{}", fault.pointer);
+                let mut report = report.by(match fault.is_secret {
+                    true => rule::LITERAL_SECRET,
+                    false => rule::INVALID,
+                });
+                match fault.pointer.is_empty() {
+                    true => report.key(&place, fault.message, fault.help),
+                    false => report.value(&place, fault.message, fault.help),
                 }
-                Channel::Email(email) if email.password.is_some() && email.username.is_none() => {
-                    report.key(
-                        &format!("{place}/email"),
-                        "a password without a user name",
-                        "add `username`",
-                    );
-                }
-                Channel::Email(_) | Channel::Pagerduty(_) | Channel::Slack(_) => {}
             }
         }
     }
@@ -238,7 +238,6 @@ impl DaemonFile {
         Daemon {
             location: self.location.0,
             listen: self.listen,
-            public_url: self.public_url.map(|Text(WebUrl(url))| url),
             probes,
             store,
             browser: self.browser,
@@ -250,8 +249,21 @@ impl DaemonFile {
             access: self.api.access(),
             channels: anchored(self.channels, folder),
             routes: self.routes.into_iter().flatten().collect(),
+            public_url: self.public_url,
+            trace_url: self.trace_url,
             source: PathBuf::new(),
             files: Vec::new(),
+        }
+    }
+}
+
+impl Daemon {
+    /// Where notices come from, and where their links lead.
+    pub fn origin(&self) -> Origin {
+        Origin {
+            location: self.location.clone(),
+            public_url: self.public_url.clone(),
+            trace_url: self.trace_url.clone(),
         }
     }
 }
@@ -277,14 +289,8 @@ pub fn default_store_path(environment: impl Fn(&str) -> Option<OsString>) -> Pat
 
 fn anchored(mut channels: BTreeMap<String, Channel>, folder: &Path) -> BTreeMap<String, Channel> {
     for channel in channels.values_mut() {
-        match channel {
-            Channel::Pagerduty(pagerduty) => anchor(&mut pagerduty.routing_key, folder),
-            Channel::Email(email) => email.password.iter_mut().for_each(|it| anchor(it, folder)),
-            Channel::Webhook(webhook) => {
-                webhook.secret.iter_mut().for_each(|it| anchor(it, folder));
-                anchor_headers(&mut webhook.headers, folder);
-            }
-            Channel::Slack(slack) => anchor(&mut slack.url, folder),
+        for (_, secret) in channel.secrets() {
+            anchor(secret, folder);
         }
     }
     channels
@@ -303,22 +309,6 @@ pub(super) fn anchor(secret: &mut SecretRef, folder: &Path) {
     if let SecretRef::File(path) = secret {
         *path = folder.join(&*path);
     }
-}
-
-/// Whether a header of this name usually carries a secret.
-pub(super) fn names_a_secret(name: &str) -> bool {
-    let name = name.to_lowercase();
-    let words = [
-        "authorization",
-        "cookie",
-        "api-key",
-        "apikey",
-        "api_key",
-        "token",
-        "secret",
-        "password",
-    ];
-    words.iter().any(|word| name.contains(word))
 }
 
 fn check_headers(headers: &BTreeMap<String, TextOrSecret>, place: &str, report: &mut Report<'_>) {

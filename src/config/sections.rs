@@ -12,14 +12,13 @@ use url::Url;
 use crate::api::{Access, Right, Token};
 use crate::egress;
 use crate::http;
-use crate::secret::SecretRef;
-pub use crate::secret::TextOrSecret;
+use crate::secret::{SecretRef, TextOrSecret};
 use crate::store::Limits;
 use crate::telemetry::{MAX_SERIES, otlp};
 
-use super::address::{HostName, Place, SmtpUrl, WebUrl};
+use super::address::{HostName, Place, WebUrl};
 use super::daemon::{anchor, anchor_headers};
-use super::scalar::{HeaderValue, MailAddress, Name, Size, Text, TokenHash, text};
+use super::scalar::{HeaderValue, Name, Size, Text, TokenHash, text};
 
 /// Where runs are kept, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -340,93 +339,6 @@ impl ApiSettings {
     }
 }
 
-/// Where notices can go: exactly one kind.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Channel {
-    /// PagerDuty, by its events API.
-    Pagerduty(Pagerduty),
-    /// Mail.
-    Email(Email),
-    /// An HTTP POST of the alert as JSON.
-    Webhook(Webhook),
-    /// A Slack channel, by an incoming webhook.
-    Slack(Slack),
-}
-
-/// PagerDuty, by its events API.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-pub struct Pagerduty {
-    /// Integration key of the service.
-    pub routing_key: SecretRef,
-}
-
-/// Mail.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-pub struct Email {
-    /// Server that takes the mail: `smtps://host` (TLS from the start) or `smtp://host` (STARTTLS).
-    #[serde(deserialize_with = "smtp_url")]
-    #[schemars(with = "Text<SmtpUrl>")]
-    pub smtp: Url,
-    /// User name at the server.
-    #[serde(default)]
-    pub username: Option<String>,
-    /// Password at the server.
-    #[serde(default)]
-    pub password: Option<SecretRef>,
-    /// Sender.
-    #[schemars(with = "Text<MailAddress>")]
-    pub from: String,
-    /// Receivers.
-    #[schemars(with = "Vec<Text<MailAddress>>", length(min = 1))]
-    pub to: Vec<String>,
-}
-
-/// An HTTP POST of the alert as JSON.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-pub struct Webhook {
-    /// Address that takes the POST.
-    #[serde(deserialize_with = "web_url")]
-    #[schemars(with = "Text<WebUrl>")]
-    pub url: Url,
-    /// Key of the signature that proves where a notice comes from.
-    #[serde(default)]
-    pub secret: Option<SecretRef>,
-    /// Further headers.
-    #[serde(default)]
-    #[schemars(extend("propertyNames" = {"format": "header-name"}))]
-    pub headers: BTreeMap<String, TextOrSecret>,
-}
-
-/// A Slack channel, by an incoming webhook.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-pub struct Slack {
-    /// Address of the incoming webhook; whoever knows it may post, so it is a secret.
-    pub url: SecretRef,
-}
-
-/// Who is told of what.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-pub struct Route {
-    /// Labels that an alert must carry, each with a value or a list of them: `provider`, `environment`, `probe`,
-    /// `location`, `stage`, `class`, `cause`, `severity`, `kind`, or a label of a probe. Everything when left out.
-    #[serde(default, rename = "match")]
-    pub matches: BTreeMap<String, OneOrMany>,
-    /// Channels by name.
-    #[schemars(length(min = 1), extend("uniqueItems" = true))]
-    pub to: Vec<String>,
-}
-
-/// A text, or a list of texts.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum OneOrMany {
-    /// One.
-    One(String),
-    /// Any of several.
-    Many(Vec<String>),
-}
-
 fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     text::<_, Size>(deserializer).map(|Size(bytes)| bytes)
 }
@@ -437,8 +349,4 @@ fn web_url_if<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>,
 
 fn web_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
     text::<_, WebUrl>(deserializer).map(|WebUrl(url)| url)
-}
-
-fn smtp_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
-    text::<_, SmtpUrl>(deserializer).map(|SmtpUrl(url)| url)
 }

@@ -10,13 +10,14 @@ use url::Url;
 
 use super::{ANSWER, Check, Level};
 use crate::clock;
-use crate::config::{Channel, Daemon};
+use crate::config::Daemon;
 use crate::control::{
     self, Answer, Blame, CLOCK_LIMIT_MS, Findings, Judgement, Reach, Sighting, Site, Trial,
 };
 use crate::egress::{self, Questions, Target};
 use crate::http::Http;
 use crate::machine;
+use crate::notify::{Channel, Server};
 use crate::run::Finding;
 use crate::vault;
 
@@ -266,17 +267,15 @@ async fn channel_check(http: &Http, name: &str, channel: &Channel, deadline: Ins
 
 /// Where the channel's notices go, and whether TLS is spoken from the first byte on.
 async fn address(channel: &Channel) -> Result<(Url, bool), String> {
-    let url = match channel {
-        Channel::Pagerduty(_) => {
-            Url::parse("https://events.pagerduty.com/").expect("a constant address")
-        }
-        Channel::Webhook(webhook) => webhook.url.clone(),
-        Channel::Email(email) => with_port(&email.smtp),
-        Channel::Slack(slack) => {
-            let secret = vault::resolve(&slack.url).await;
+    let url = match channel.server() {
+        Server::At(url) if url.scheme().starts_with("smtp") => with_port(&url),
+        Server::At(url) => url,
+        Server::Kept(secret) => {
+            let secret = vault::resolve(&secret).await;
             let secret = secret.map_err(|_| "its address cannot be fetched".to_owned())?;
             Url::parse(secret.expose()).map_err(|_| "its secret is no address".to_owned())?
         }
+        Server::Here => return Err("a program of this machine".to_owned()),
     };
     let with_tls = ["https", "smtps"].contains(&url.scheme());
     Ok((url, with_tls))

@@ -8,9 +8,10 @@ use std::net::SocketAddr;
 use tokio::net::TcpListener;
 
 use super::{Check, storage};
-use crate::config::{Channel, Daemon, TextOrSecret};
+use crate::config::Daemon;
+use crate::notify::Channel;
 use crate::probe::Probe;
-use crate::secret::SecretRef;
+use crate::secret::{SecretRef, TextOrSecret};
 use crate::telemetry::otlp;
 use crate::vault::{self, VaultError};
 
@@ -68,16 +69,16 @@ fn missing(error: &VaultError, user: &str) -> Check {
 }
 
 /// Every secret once, with the first that needs it.
-fn wanted(config: &Daemon) -> BTreeMap<String, (&SecretRef, String)> {
+fn wanted(config: &Daemon) -> BTreeMap<String, (SecretRef, String)> {
     let mut wanted = BTreeMap::new();
-    let mut note = |secret, user: String| {
+    let mut note = |secret: SecretRef, user: String| {
         wanted
             .entry(format!("{secret:?}"))
             .or_insert((secret, user));
     };
     for probe in &config.probes {
         for secret in of_probe(probe) {
-            note(secret, format!("probe {}", probe.id));
+            note(secret.clone(), format!("probe {}", probe.id));
         }
     }
     for (name, channel) in &config.channels {
@@ -86,7 +87,7 @@ fn wanted(config: &Daemon) -> BTreeMap<String, (&SecretRef, String)> {
         }
     }
     for secret in config.otlp.iter().flat_map(of_otlp) {
-        note(secret, "telemetry.otlp".to_owned());
+        note(secret.clone(), "telemetry.otlp".to_owned());
     }
     wanted
 }
@@ -97,28 +98,16 @@ fn of_probe(probe: &Probe) -> impl Iterator<Item = &SecretRef> {
     probe.client.secret.iter().chain(account)
 }
 
-fn of_channel(channel: &Channel) -> Vec<&SecretRef> {
-    match channel {
-        Channel::Pagerduty(pagerduty) => vec![&pagerduty.routing_key],
-        Channel::Email(email) => email.password.iter().collect(),
-        Channel::Slack(slack) => vec![&slack.url],
-        Channel::Webhook(webhook) => {
-            let headers = webhook.headers.values().filter_map(of_header);
-            webhook.secret.iter().chain(headers).collect()
-        }
-    }
+fn of_channel(channel: &Channel) -> Vec<SecretRef> {
+    let mut channel = channel.clone();
+    let secrets = channel.secrets().into_iter();
+    secrets.map(|(_, secret)| secret.clone()).collect()
 }
 
 fn of_otlp(otlp: &otlp::Settings) -> impl Iterator<Item = &SecretRef> {
     let key = otlp.client.iter().map(|client| &client.key);
-    otlp.headers.values().filter_map(of_header).chain(key)
-}
-
-fn of_header(value: &TextOrSecret) -> Option<&SecretRef> {
-    match value {
-        TextOrSecret::Secret(secret) => Some(secret),
-        TextOrSecret::Text(_) => None,
-    }
+    let headers = otlp.headers.values().filter_map(TextOrSecret::secret);
+    headers.chain(key)
 }
 
 async fn listen(address: SocketAddr, is_running: bool) -> Check {

@@ -291,6 +291,51 @@ fn rules_of_the_probe_file_are_asked_first() {
     );
 }
 
+/// A running probe judges by what it knows, as `classify` does by the `context` of a line.
+#[test]
+fn what_the_probe_knows_decides_where_the_answer_does_not_say() {
+    let check = |provider: &str, stage: Stage, context: Value, class: Class, rule: &str| {
+        let known = Known {
+            provider,
+            context: context.as_object(),
+            ..Known::default()
+        };
+        let stop = Stop {
+            stage,
+            fault: Fault::Answer(raw(Some(400), Some("invalid_grant"))),
+        };
+        let verdict = judge(&stop, &known);
+        assert_eq!(verdict.class, class, "{context}");
+        assert_eq!(verdict.rule.as_deref(), Some(rule), "{context}");
+    };
+    use serde_json::json;
+    let (token, refresh) = (Stage::TokenExchange, Stage::Refresh);
+    let plain = (Class::InvalidGrant, "code/invalid_grant");
+    check("generic", token, json!({}), plain.0, plain.1);
+    check(
+        "generic",
+        token,
+        json!({"code_age_s": 59.5}),
+        plain.0,
+        plain.1,
+    );
+    let expired = (Class::CodeExpired, "known/code_expired");
+    check(
+        "generic",
+        token,
+        json!({"code_age_s": 601.0}),
+        expired.0,
+        expired.1,
+    );
+    let other = json!({"code_age_s": 601.0, "grant_type": "password"});
+    check("generic", token, other, plain.0, plain.1);
+    let young = json!({"grant_type": "refresh_token", "refresh_token_age_days": 0.01});
+    check("zoom", refresh, young, plain.0, plain.1);
+    let old = json!({"grant_type": "refresh_token", "refresh_token_age_days": 91.0});
+    let dead = (Class::RefreshTokenExpired, "known/refresh_token_expired");
+    check("zoom", refresh, old, dead.0, dead.1);
+}
+
 /// Work grows with the size of an answer, and not with what is in it.
 #[test]
 fn the_largest_answers_are_judged_as_well() {

@@ -13,6 +13,7 @@ mod daemon;
 mod dashboards;
 mod doctor;
 mod loopback;
+mod notify;
 mod otlp;
 mod reload;
 mod serving;

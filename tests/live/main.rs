@@ -1,6 +1,7 @@
 //! Tests with a real browser, in one binary.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod alertmanager;
 mod audit;
 mod browser;
 mod canary;
@@ -13,6 +14,7 @@ mod faults;
 mod firefox;
 mod isolation;
 mod journeys;
+mod mail;
 mod service;
 mod signin;
 mod support;

@@ -3,7 +3,7 @@
 use crate::run::{StepRecord, Timings};
 use crate::store::Brief;
 
-use super::words::{duration, instant, micros};
+use crate::phrase::{duration, instant, micros};
 
 /// Height of the strip, and of the smallest bar in it.
 const HEIGHT: (u64, u64) = (36, 8);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::words::duration;
+use crate::phrase::duration;
 use crate::store::{Latency, Rollup};
 
 /// A column per span.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 /// `1.24 s`, `18 ms`, `2 min 5 s`
-pub(super) fn duration(ms: u64) -> String {
+pub fn duration(ms: u64) -> String {
     match ms {
         0..1000 => format!("{ms} ms"),
         1000..10_000 => format!("{:.2} s", ms as f64 / 1e3),
@@ -15,7 +15,7 @@ pub(super) fn duration(ms: u64) -> String {
 }
 
 /// `240 µs`, or as [`duration`]
-pub(super) fn micros(us: u64) -> String {
+pub fn micros(us: u64) -> String {
     if us < 1000 {
         format!("{us} µs")
     } else {
@@ -24,7 +24,7 @@ pub(super) fn micros(us: u64) -> String {
 }
 
 /// `3 s ago`
-pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
+pub fn ago(at: Timestamp, now: Timestamp) -> String {
     let since = now.duration_since(at);
     if since.as_secs() < 1 {
         "just now".to_owned()
@@ -34,7 +34,7 @@ pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
 }
 
 /// `in 3 s`
-pub(super) fn until(at: Timestamp, now: Timestamp) -> String {
+pub fn until(at: Timestamp, now: Timestamp) -> String {
     let left = at.duration_since(now);
     if left.as_secs() < 1 {
         "now".to_owned()
@@ -44,17 +44,17 @@ pub(super) fn until(at: Timestamp, now: Timestamp) -> String {
 }
 
 /// `2026-06-01 12:00:00 UTC`
-pub(super) fn instant(at: Timestamp) -> String {
+pub fn instant(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
 /// `5 min`
-pub(super) fn span(span: Duration) -> String {
+pub fn span(span: Duration) -> String {
     rough(SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX))
 }
 
 /// `120 ms behind ours`
-pub(super) fn offset(ms: i64) -> String {
+pub fn offset(ms: i64) -> String {
     match ms {
         0 => "as ours".to_owned(),
         ..0 => format!("{} behind ours", duration(ms.unsigned_abs())),
@@ -62,8 +62,8 @@ pub(super) fn offset(ms: i64) -> String {
     }
 }
 
-/// The two largest units.
-fn rough(span: SignedDuration) -> String {
+/// The two largest units: `2 min 5 s`
+pub fn rough(span: SignedDuration) -> String {
     let seconds = span.as_secs();
     let (large, small, units) = match seconds {
         ..60 => return format!("{seconds} s"),
