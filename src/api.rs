@@ -4,6 +4,7 @@
 
 mod access;
 mod evidence;
+mod export;
 mod pages;
 mod problem;
 mod stats;
@@ -68,6 +69,7 @@ pub fn router(state: State) -> Router {
             get(evidence::screenshot),
         )
         .route("/api/v1/stats", get(stats::of_all))
+        .route("/api/v1/export", get(export::runs))
         .route("/api/v1/probes", get(probes))
         .route("/api/v1/probes/{*rest}", get(probe).post(run_now))
         .route("/", get(pages::index))

@@ -62,6 +62,7 @@ pub mod journey;
 pub mod pipeline;
 
 pub mod board;
+pub mod export;
 
 pub mod api;
 

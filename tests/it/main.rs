@@ -15,6 +15,7 @@ mod doctor;
 mod full;
 mod loopback;
 mod notify;
+mod records;
 mod reload;
 mod systemd;
 mod telemetry;
