@@ -302,6 +302,22 @@ impl Store {
         self.read(move |trees| trees.list(&query)).await
     }
 
+    /// Runs without their evidence whose id was made in a time, the end not included, oldest first.
+    pub async fn begun_between(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        probe: Option<ProbeId>,
+    ) -> Result<Vec<Run>, Error> {
+        self.read(move |trees| trees.between(from, to, probe.as_ref()))
+            .await
+    }
+
+    /// When the first run since a moment began; it may be a little earlier than the run itself.
+    pub async fn first_since(&self, from: Timestamp) -> Result<Option<Timestamp>, Error> {
+        self.read(move |trees| trees.first_since(from)).await
+    }
+
     /// The newest runs of each probe in short, newest first.
     pub async fn newest(
         &self,
