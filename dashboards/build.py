@@ -16,8 +16,8 @@ OF_PROBE = 'provider=~"$provider",environment=~"$environment",location=~"$locati
 OF_DAEMON = 'instance=~"$instance"'
 
 GREEN, YELLOW, RED, GRAY, BLUE = "green", "yellow", "red", "text", "blue"
-OUTCOMES = {"ok": GREEN, "degraded": YELLOW, "failed": RED, "unknown": GRAY}
-STATES = {0: ("no run yet", BLUE), 1: ("ok", GREEN), 2: ("degraded", YELLOW), 3: ("failed", RED), 4: ("not judged", GRAY)}
+OUTCOMES = {"ok": GREEN, "degraded": YELLOW, "unknown": GRAY, "failed": RED}  # The worse, the later.
+STATES = {0: ("no run yet", BLUE), 1: ("ok", GREEN), 2: ("degraded", YELLOW), 3: ("not judged", GRAY), 4: ("failed", RED)}
 
 
 # What is asked.
@@ -42,7 +42,7 @@ PASSED = 'outcome=~"ok|degraded"'
 
 
 def state(by="probe, location"):
-    """1 ok, 2 degraded, 3 failed, 4 not judged, 0 no run yet."""
+    """A number for each of STATES."""
     parts = []
     for code, outcome in enumerate(OUTCOMES, start=1):
         selector = of("authcanary_last_outcome", f'outcome="{outcome}"')
@@ -117,9 +117,12 @@ PROBE_LINK = link("Runs of this probe", "${canary:raw}/probes/${__field.labels.p
 RUNBOOK_LINK = link("Runbook", "${canary:raw}/runbooks/${__field.labels.class}")
 
 
+ATTRIBUTES = {"probe": "authcanary.probe", "class": "authcanary.verdict.class"}
+
+
 def traces_link(label):
-    """Traces in Tempo, by the attributes that the spans of a run carry."""
-    query = '{resource.service.name=\\"authcanary\\" && span.authcanary.' + label + '=\\"${__field.labels.' + label + '}\\"}'
+    """Traces in Tempo, by an attribute that the span of a run carries."""
+    query = '{resource.service.name=\\"authcanary\\" && span.' + ATTRIBUTES[label] + '=\\"${__field.labels.' + label + '}\\"}'
     pane = (
         '{"a":{"datasource":"${traces}","queries":[{"refId":"A","datasource":{"type":"tempo","uid":"${traces}"},'
         '"queryType":"traceql","query":"' + query + '"}],"range":{"from":"${__from}","to":"${__to}"}}}'

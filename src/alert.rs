@@ -11,6 +11,7 @@ mod days;
 mod detector;
 mod explain;
 mod judge;
+mod mix;
 mod observation;
 mod pace;
 mod place;

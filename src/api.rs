@@ -3,6 +3,7 @@
 //! Names of probes hold slashes. In an address they may stand as they are, or percent-encoded.
 
 mod access;
+mod alerts;
 mod evidence;
 mod pages;
 mod problem;
@@ -16,7 +17,7 @@ use axum::extract::{FromRef, Path, Query, State as Extract};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::get;
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use tokio::sync::watch;
 
@@ -24,6 +25,7 @@ pub use access::{Access, Right, Token};
 
 use crate::board::{Board, Refused};
 use crate::clock;
+use crate::duty::Duty;
 use crate::probe::ProbeId;
 use crate::run::RunId;
 use crate::store::{self, Store};
@@ -39,6 +41,7 @@ const LIMIT: (usize, usize) = (50, 1000);
 #[derive(Clone)]
 pub struct State {
     pub store: Store,
+    pub duty: Duty,
     pub telemetry: Arc<Telemetry>,
     pub board: Arc<Board>,
     /// Who may do what, as the newest configuration says.
@@ -68,6 +71,28 @@ pub fn router(state: State) -> Router {
             get(evidence::screenshot),
         )
         .route("/api/v1/stats", get(stats::of_all))
+        .route("/api/v1/alerts", get(alerts::list))
+        .route("/api/v1/alerts/{fingerprint}", get(alerts::one))
+        .route(
+            "/api/v1/alerts/{fingerprint}/acknowledge",
+            post(alerts::acknowledge),
+        )
+        .route(
+            "/api/v1/silences",
+            get(alerts::silences).post(alerts::silence),
+        )
+        .route("/api/v1/silences/{id}", delete(alerts::unsilence))
+        .route("/api/v1/deploys", get(alerts::deploys).post(alerts::deploy))
+        .route("/alerts", get(pages::alerts::list))
+        .route("/alerts/{fingerprint}", get(pages::alerts::page))
+        .route(
+            "/alerts/{fingerprint}/acknowledge",
+            post(alerts::acknowledge_by_form),
+        )
+        .route(
+            "/alerts/{fingerprint}/silence",
+            post(alerts::silence_by_form),
+        )
         .route("/api/v1/probes", get(probes))
         .route("/api/v1/probes/{*rest}", get(probe).post(run_now))
         .route("/", get(pages::index))

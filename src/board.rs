@@ -23,6 +23,8 @@ pub struct Slot {
     pub probe: Arc<Probe>,
     /// Absent when its pattern never matches again.
     pub next: Option<Timestamp>,
+    /// When a run is due that confirms what the last one saw.
+    pub confirm: Option<Timestamp>,
     /// The run under way.
     pub running: Option<RunId>,
 }

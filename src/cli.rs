@@ -238,20 +238,13 @@ fn with_rules(
 /// Settings that the files may hold already and that nothing acts on yet. Nobody should rely on them in silence; a line
 /// goes from here when its part arrives.
 fn not_yet(daemon: &Daemon) -> Vec<String> {
-    let mut notices = Vec::new();
-    let mut note = |is_set: bool, what: &str| {
-        if is_set {
-            notices.push(what.to_owned());
-        }
-    };
-    note(!daemon.channels.is_empty(), "channels");
-    note(!daemon.routes.is_empty(), "routes");
     let guarded = daemon
         .probes
         .iter()
         .filter(|probe| !probe.guards.is_empty());
-    notices.extend(guarded.map(|probe| format!("guards of {}", probe.id)));
-    notices
+    guarded
+        .map(|probe| format!("guards of {}", probe.id))
+        .collect()
 }
 
 /// The named file, or the first of the usual places; where there is none, the message names the one that should be.

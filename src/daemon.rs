@@ -3,6 +3,7 @@
 //! A probe never runs twice at a time, and every start that came due ends in one record: the run's, or one that says
 //! why there was none.
 
+mod alarm;
 mod manager;
 mod plan;
 mod radar;
@@ -20,7 +21,7 @@ use anyhow::Context;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{self, JoinSet};
@@ -29,6 +30,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use crate::api::{self, Access};
 use crate::board::{Board, Refused, RunNow, Slot};
 use crate::clock;
+use crate::duty::Duty;
+use crate::notify::sender::{self, Outbox};
 use crate::pipeline::new_run_id;
 use crate::probe::{Probe, ProbeId};
 use crate::run::{Run, RunId};
@@ -45,8 +48,8 @@ use work::{Bench, Wish};
 /// How often the daemon looks at the clock and after its starts.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// How often old records are taken away.
-const PURGE: Duration = Duration::from_secs(3600);
+/// How often the store is looked after.
+const TEND: Duration = Duration::from_secs(60);
 
 /// How many runs of a probe are searched for its last success.
 const REMEMBERED: usize = 100;
@@ -71,6 +74,10 @@ pub struct Settings {
     pub grace: Duration,
     /// The daemon's figures; `None` makes a fresh set.
     pub telemetry: Option<Arc<Telemetry>>,
+    /// Alerts that come up right after the start are held back for so long.
+    pub settle: SignedDuration,
+    /// Whom to tell of alerts; `None` tells nobody.
+    pub notify: Option<sender::Settings>,
     /// What becomes of the configuration while the daemon runs; may end, and then nothing changes any more.
     pub changes: BoxStream<'static, Change>,
 }
@@ -91,7 +98,7 @@ pub async fn serve(
     };
     // Before the store, which may tell of runs that the last process left open.
     telemetry.watch(&settings.probes);
-    let store = open_store(settings.store, &telemetry).await?;
+    let (store, quarantined) = open_store(settings.store, &telemetry).await?;
     remember(&store, &telemetry, &settings.probes).await?;
     telemetry.config_reloaded(true);
     let (board, wishes) = Board::new(clock::now());
@@ -99,13 +106,24 @@ pub async fn serve(
     let radar = Radar::new(Arc::clone(&board), Arc::clone(&telemetry));
     radar.watch(&settings.probes);
     radar.restore(&store).await?;
+    let notify = match settings.notify {
+        Some(notify) => notify,
+        None => sender::Settings::nobody()?,
+    };
+    telemetry.watch_channels(notify.channels.keys().map(String::as_str));
+    let (outbox, worker) = Outbox::open(store.clone(), Arc::clone(&telemetry), notify).await?;
+    let plan = alarm::plan(&settings.location, settings.settle, &settings.probes);
+    let mut sending = tokio::spawn(worker.run());
+    let duty = Duty::open(store.clone(), outbox, plan).await?;
     let (cut, cut_receiver) = watch::channel(false);
     let bench = Arc::new(Bench {
         location: settings.location,
+        settle: settings.settle,
         store: store.clone(),
         telemetry: Arc::clone(&telemetry),
         board: Arc::clone(&board),
         radar,
+        duty: duty.clone(),
         runner,
         cut: cut_receiver.clone(),
     });
@@ -129,8 +147,15 @@ pub async fn serve(
         settings.limits,
     ));
 
+    daemon.others.spawn(alarm::keep_watch(
+        duty.clone(),
+        Arc::clone(&board),
+        Arc::clone(&telemetry),
+        quarantined.map(|folder| folder.display().to_string()),
+    ));
     let router = api::router(api::State {
         store: store.clone(),
+        duty: duty.clone(),
         telemetry,
         board,
         access: access_now,
@@ -151,6 +176,16 @@ pub async fn serve(
         server.abort();
         let _ = server.await;
     }
+    if let Err(error) = duty.remember().await {
+        let error = &error as &dyn std::error::Error;
+        tracing::error!(error, "what alerts are judged by could not be stored");
+    }
+    // What could not be sent is in the store, and goes out after the next start.
+    drop(duty);
+    if timeout(FAREWELL, &mut sending).await.is_err() {
+        sending.abort();
+        let _ = sending.await;
+    }
     // Connections that linger hold handles of their own.
     store.close().await;
     tracing::info!("stopped");
@@ -158,7 +193,10 @@ pub async fn serve(
 }
 
 /// Opens the store off the runtime and tells what was found.
-async fn open_store(path: PathBuf, telemetry: &Telemetry) -> anyhow::Result<Store> {
+async fn open_store(
+    path: PathBuf,
+    telemetry: &Telemetry,
+) -> anyhow::Result<(Store, Option<PathBuf>)> {
     let folder = path.clone();
     let opened = task::spawn_blocking(move || Store::open(&folder)).await?;
     let Opened {
@@ -173,7 +211,7 @@ async fn open_store(path: PathBuf, telemetry: &Telemetry) -> anyhow::Result<Stor
         telemetry.observe(run);
         tracing::warn!(run.id = %run.id, probe = %run.probe, "a run was cut off when the last process died");
     }
-    Ok(store)
+    Ok((store, quarantined))
 }
 
 /// Figures of the last runs outlive a restart.
@@ -190,23 +228,24 @@ async fn remember(store: &Store, telemetry: &Telemetry, probes: &[Probe]) -> any
     Ok(())
 }
 
-/// Takes away what is too old, and watches the size.
+/// Packs, takes away what is too old or too much, and watches the size.
 async fn keep_tidy(store: Store, telemetry: Arc<Telemetry>, limits: Limits) {
-    let mut hourly = interval(PURGE);
-    let mut often = interval(Duration::from_secs(15));
+    let mut round = interval(TEND);
+    round.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut often = interval(Duration::from_secs(5));
     loop {
-        let result = tokio::select! {
-            _ = hourly.tick() => {
-                let horizon = limits.horizon(clock::now());
-                store.purge(horizon).await.map(|purged| tracing::debug!(?purged, "took away old records"))
-            }
-            _ = often.tick() => store.size_bytes().await.map(|bytes| telemetry.set_store_bytes(bytes)),
-        };
-        if let Err(error) = result {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "cannot look after the store"
-            );
+        tokio::select! {
+            _ = often.tick() => telemetry.set_store_waiting(store.waiting()),
+            _ = round.tick() => match store.tend(limits, clock::now()).await {
+                Ok(tended) => {
+                    tracing::debug!(?tended, "looked after the store");
+                    telemetry.set_store_bytes(tended.bytes);
+                }
+                Err(error) => tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot look after the store"
+                ),
+            },
         }
     }
 }
@@ -247,6 +286,20 @@ impl Daemon {
                 Some(change) = changes.next() => self.change(change).await,
                 _ = beat.tick() => clocks = self.look_up(clocks).await,
             }
+        }
+    }
+
+    /// Starts the runs that are to confirm what the last run of a probe saw.
+    fn confirm(&mut self, now: Timestamp) {
+        let mut due = Vec::new();
+        for slot in self.board.write().values_mut() {
+            if slot.running.is_none() && slot.confirm.is_some_and(|at| at <= now) {
+                slot.confirm = None;
+                due.push(Arc::clone(&slot.probe));
+            }
+        }
+        for probe in due {
+            self.run(&probe, None, None);
         }
     }
 
@@ -387,6 +440,7 @@ impl Daemon {
         for due in lost {
             self.start(&due).await;
         }
+        self.confirm(now);
         clocks
     }
 

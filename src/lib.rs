@@ -57,6 +57,9 @@ pub mod telemetry;
 pub mod notify;
 
 // Doing: edges and words put to work.
+pub mod desk;
+pub mod duty;
+
 pub mod journey;
 
 pub mod pipeline;

@@ -87,6 +87,8 @@ pub struct Probe {
     pub budget: Budget,
     pub expires: Expires,
     pub alerts: Alerts,
+    /// Planned work on the target.
+    pub maintenance: Vec<Window>,
     /// The file that defines the probe.
     pub source: PathBuf,
 }
@@ -478,6 +480,17 @@ pub struct Alerts {
     pub latency: AlertRule,
     /// Runs that could not be judged, or did not happen.
     pub monitor: AlertRule,
+}
+
+/// Planned work on the target: it begins at each match of a pattern and lasts for a while.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Window {
+    /// When it begins, as a cron pattern of five or six fields.
+    pub pattern: String,
+    /// The zone that the pattern is in.
+    pub timezone: TimeZone,
+    /// How long it lasts.
+    pub lasts: Duration,
 }
 
 /// Where the rule of one kind of alert differs from the usual one for a probe.

@@ -17,7 +17,7 @@ use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::probe::{Cadence, ProbeId};
+use crate::probe::{Cadence, ProbeId, Window};
 
 /// A start that is later than this was missed: the machine slept, its clock was set forward, or it is overloaded.
 pub const MISSED_AFTER: SignedDuration = SignedDuration::from_secs(30);
@@ -58,6 +58,29 @@ pub fn replan(
         (Some(planned), Some(next)) => Some(planned.min(next)),
         (planned, next) => planned.or(next),
     }
+}
+
+/// From the start after `at` to the one after that; a day where there is none.
+pub fn interval(probe: &ProbeId, cadence: &Cadence, at: Timestamp) -> Duration {
+    if let Cadence::Every(every) = cadence {
+        return *every;
+    }
+    let first = next_start(probe, cadence, at);
+    let second = first.and_then(|first| next_start(probe, cadence, first));
+    let between = first
+        .zip(second)
+        .map(|(first, second)| second.duration_since(first));
+    let between = between.and_then(|between| Duration::try_from(between).ok());
+    between.unwrap_or(Duration::from_secs(86_400))
+}
+
+/// Whether a window is open at `at`.
+pub fn in_window(window: &Window, at: Timestamp) -> bool {
+    let Ok(before) = at.checked_sub(window.lasts) else {
+        return false;
+    };
+    // The first begin after `at - lasts` belongs to a window that is still open, if it is not yet to come.
+    next_by_cron(&window.pattern, &window.timezone, before).is_some_and(|begin| begin <= at)
 }
 
 /// Starts lie at `phase + n * period` since the epoch.

@@ -4,22 +4,31 @@
 //! the next start where the process died. Writes go through one thread, which makes many of them durable at once;
 //! reads leave the runtime.
 
+mod block;
 mod disk;
+mod filesystem;
+mod history;
 mod latency;
 mod limits;
 mod migrate;
+mod packer;
+mod packs;
 mod parts;
 mod record;
 mod rollup;
+mod room;
+mod slot;
 mod state;
+mod tend;
 mod writer;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tokio::task::spawn_blocking;
 
 pub use latency::Latency;
@@ -27,6 +36,7 @@ pub use limits::{Horizon, Limits};
 pub use record::{Brief, Intent};
 pub use rollup::{Outcomes, Rollup, Span};
 pub use state::{Batch, Kind, Record};
+pub use tend::Tended;
 
 use crate::clock;
 use crate::probe::ProbeId;
@@ -36,6 +46,7 @@ use crate::taxonomy::Outcome;
 use disk::Disk;
 use parts::{Part, Trees};
 use record::key_of;
+use slot::Slot;
 use writer::{Change, Writer};
 
 /// Opening takes less, or says why.
@@ -50,6 +61,8 @@ pub enum Error {
     Newer { path: PathBuf, found: String },
     #[error("cannot use {}", path.display())]
     Folder { path: PathBuf, source: io::Error },
+    #[error("{} lies on a network file system ({kind}), where the store would break: use a folder on this machine", path.display())]
+    Remote { path: PathBuf, kind: String },
     #[error("the database cannot do this")]
     Database(#[from] sled::Error),
     #[error("record {id} cannot be read")]
@@ -57,8 +70,18 @@ pub enum Error {
         id: String,
         source: serde_json::Error,
     },
+    #[error("the block at {offset} of {file} cannot be read: {why}")]
+    Block {
+        file: String,
+        offset: u64,
+        why: String,
+    },
     #[error("record {id} was written by another version ({version}) that this one cannot read")]
     RecordVersion { id: String, version: u16 },
+    #[error("the store cannot be written to: this waits in memory until it can")]
+    Waiting,
+    #[error("the store cannot be read at the moment, because it could not be written to")]
+    Down,
     #[error("the store is closed")]
     Closed,
 }
@@ -81,14 +104,16 @@ pub struct Store {
 struct Shared {
     queue: writer::Queue,
     folder: PathBuf,
+    slot: Arc<Slot>,
+    /// Held by whoever packs and purges.
+    tending: Mutex<()>,
     /// Absent once the store is closed.
-    open: RwLock<Option<Open>>,
+    open: Mutex<Option<Open>>,
 }
 
 /// What has to be given back for another process to use the store, in this order.
 struct Open {
     writer: Writer,
-    trees: Trees,
     lock: disk::Lock,
 }
 
@@ -97,24 +122,14 @@ impl Shared {
         self.queue.close();
         let open = self
             .open
-            .write()
+            .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        if let Some(Open {
-            writer,
-            trees,
-            lock,
-        }) = open
-        {
+        if let Some(Open { writer, lock }) = open {
             writer.join();
-            drop(trees);
+            self.slot.close();
             drop(lock);
         }
-    }
-
-    fn read<T>(&self, work: impl FnOnce(&Trees) -> Result<T, Error>) -> Result<T, Error> {
-        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        work(&open.as_ref().ok_or(Error::Closed)?.trees)
     }
 }
 
@@ -134,14 +149,6 @@ pub struct Query {
     pub limit: usize,
 }
 
-/// How much a purge took away.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Purged {
-    pub runs: usize,
-    pub evidence: usize,
-    pub rollups: usize,
-}
-
 impl Store {
     /// Opens the store in `folder`, making it where there is none. A store that cannot be read is moved aside and a
     /// fresh one starts. Blocks: meant for the start, or to be called off the runtime.
@@ -152,17 +159,15 @@ impl Store {
             quarantined,
             lock,
         } = disk::open(folder)?;
-        let (queue, writer) = writer::start(trees.clone());
-        let open = RwLock::new(Some(Open {
-            writer,
-            trees,
-            lock,
-        }));
+        let slot = Arc::new(Slot::new(trees));
+        let (queue, writer) = writer::start(Arc::clone(&slot), folder.to_owned());
         let store = Self {
             shared: Arc::new(Shared {
                 queue,
                 folder: folder.to_owned(),
-                open,
+                slot,
+                tending: Mutex::default(),
+                open: Mutex::new(Some(Open { writer, lock })),
             }),
         };
         let recovered = began.elapsed();
@@ -252,13 +257,8 @@ impl Store {
 
     /// A run without its evidence.
     pub async fn get(&self, id: RunId) -> Result<Option<Run>, Error> {
-        self.read(move |trees| {
-            let bytes = trees[Part::Runs].get(key_of(id))?;
-            bytes
-                .map(|bytes| record::decode(&key_of(id), &bytes))
-                .transpose()
-        })
-        .await
+        let kept = self.read(move |trees| trees.run(id)).await?;
+        Ok(kept.map(|kept| kept.run))
     }
 
     /// The intent of a run that has begun and not ended.
@@ -275,10 +275,14 @@ impl Store {
     /// What was seen in a run, without the screenshot.
     pub async fn evidence(&self, id: RunId) -> Result<Option<Evidence>, Error> {
         self.read(move |trees| {
-            let bytes = trees[Part::Evidence].get(key_of(id))?;
-            bytes
-                .map(|bytes| record::decode(&key_of(id), &bytes))
-                .transpose()
+            // Where earlier versions put it.
+            if let Some(bytes) = trees[Part::Evidence].get(key_of(id))? {
+                return record::decode(&key_of(id), &bytes).map(Some);
+            }
+            match trees.run(id)?.and_then(|kept| kept.evidence) {
+                Some(offset) => trees.packs.evidence(id, offset),
+                None => Ok(None),
+            }
         })
         .await
     }
@@ -323,27 +327,16 @@ impl Store {
         self.read(move |trees| trees.overview(span)).await
     }
 
-    /// Takes away what lies beyond the horizon.
-    pub async fn purge(&self, horizon: Horizon) -> Result<Purged, Error> {
-        let mut purged = Purged::default();
-        loop {
-            let old = self.read(move |trees| trees.oldest(horizon)).await?;
-            if old.changes.is_empty() {
-                break;
-            }
-            purged.runs += old.purged.runs;
-            purged.evidence += old.purged.evidence;
-            purged.rollups += old.purged.rollups;
-            self.write(old.changes).await?;
-        }
-        let folder = self.shared.folder.clone();
-        blocking(move || disk::purge_evidence_folders(&folder, horizon.evidence)).await?;
-        Ok(purged)
+    /// Looks after the store: packs what is old, takes away what lies beyond the limits, makes room. To be called every
+    /// minute or so.
+    pub async fn tend(&self, limits: Limits, now: Timestamp) -> Result<Tended, Error> {
+        let shared = Arc::clone(&self.shared);
+        blocking(move || tend::all(&shared, &limits, now)).await
     }
 
-    /// Bytes that the database takes on disk.
-    pub async fn size_bytes(&self) -> Result<u64, Error> {
-        self.read(|trees| Ok(trees.size_on_disk()?)).await
+    /// Changes that are in memory only, because they could not be written.
+    pub fn waiting(&self) -> usize {
+        self.shared.queue.waiting()
     }
 
     /// Writes what was handed in and gives the folder back; what is asked of any handle later is refused. Without it,
@@ -363,7 +356,7 @@ impl Store {
         work: impl FnOnce(&Trees) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let shared = Arc::clone(&self.shared);
-        blocking(move || shared.read(work)).await
+        blocking(move || shared.slot.read(work)).await
     }
 
     /// A start that people wait for should say what it waits for.
@@ -371,7 +364,7 @@ impl Store {
         if all < SLOW {
             return;
         }
-        let bytes = self.shared.read(|trees| Ok(trees.size_on_disk()?));
+        let bytes = room::used(&self.shared.folder);
         tracing::warn!(
             store.path = %self.shared.folder.display(),
             store.bytes = bytes.unwrap_or_default(),
@@ -383,7 +376,7 @@ impl Store {
     }
 
     fn close_what_was_left_open(&self) -> Result<Vec<Run>, Error> {
-        let closed = self.shared.read(|trees| {
+        let closed = self.shared.slot.read(|trees| {
             let mut closed = Vec::new();
             for entry in &trees[Part::Open] {
                 let (key, bytes) = entry?;
@@ -426,5 +419,7 @@ async fn blocking<T: Send + 'static>(
     spawn_blocking(work).await.unwrap_or(Err(Error::Closed))
 }
 
+#[cfg(test)]
+mod packed_tests;
 #[cfg(test)]
 mod tests;

@@ -172,6 +172,7 @@ impl Telemetry {
         to.build_info.to.record(1, &build);
         to.browser_sessions.to.record(0, &[]);
         to.store_quarantined.to.record(0, &[]);
+        to.store_waiting.to.record(0, &[]);
         to.series_overflow.to.add(0, &[]);
         self.set_alerts_firing([]);
     }
@@ -435,6 +436,14 @@ impl Telemetry {
     /// Size of the store.
     pub fn set_store_bytes(&self, bytes: u64) {
         self.instruments.store_bytes.to.record(bytes, &[]);
+    }
+
+    /// Changes that wait in memory because the store cannot be written to.
+    pub fn set_store_waiting(&self, changes: usize) {
+        self.instruments
+            .store_waiting
+            .to
+            .record(changes as u64, &[]);
     }
 
     /// The store could not be read at the start, and an empty one took its place.

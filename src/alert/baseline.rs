@@ -10,7 +10,7 @@ pub(super) const HOUR_MS: i64 = 3_600_000;
 /// Hours that a baseline is learned from.
 const LEARNED_HOURS: i64 = 14 * 24;
 /// The newest hours are left out: what is just going wrong is not usual yet.
-const LAG_HOURS: i64 = 2;
+pub(super) const LAG_HOURS: i64 = 2;
 /// The slow test looks back so far, and needs a baseline from before.
 pub(super) const LONGEST_LOOK_HOURS: i64 = 48;
 const KEPT_HOURS: usize = (LEARNED_HOURS + LONGEST_LOOK_HOURS + 3) as usize;

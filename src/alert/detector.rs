@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::baseline::hour_of;
 use super::case::{Case, at_ms, moment};
+use super::mix::Mix;
 use super::observation::{Observation, Stream};
 use super::place::{Everyone, Group};
 use super::series::{Said, Series};
@@ -52,6 +54,8 @@ pub struct Detector {
     pending: Vec<Observation>,
     pub(super) everyone: Everyone,
     next_id: u32,
+    /// Kinds of failure that are usual anywhere.
+    pub(super) mix: Mix,
     /// Open ones, and those that may be re-opened.
     pub(super) cases: Vec<Case>,
     /// The hour in which a group, or a single probe, was last looked at over days.
@@ -69,6 +73,7 @@ impl Default for Detector {
             pending: Vec::new(),
             everyone: Everyone::new(),
             next_id: 0,
+            mix: Mix::default(),
             cases: Vec::new(),
             looked: Vec::new(),
             quiet_until: 0,
@@ -249,6 +254,9 @@ impl Detector {
             return;
         };
         series.put(at, said, left_out);
+        if let (Some(class), true, false) = (said.class, said.is_bad, left_out) {
+            self.mix.note(hour_of(at), class);
+        }
         let usual = series.usual(said.stream, at).map_or(0.1, |rates| rates.bad);
         for case in self.cases.iter_mut().filter(|case| case.is_open()) {
             if case.stream == said.stream && case.bad.contains(&id) {
@@ -349,6 +357,7 @@ impl Detector {
                 stream: Stream::Unknown,
                 is_bad: true,
                 slowdown: None,
+                class: None,
             };
             self.put(id, at, missing, left_out);
         }

@@ -65,7 +65,7 @@ impl Detector {
             least_slowdown: limits(stream).least_slowdown.map(|_| 0.0),
             ..limits(stream)
         };
-        let lane = series.lane(stream, self.clock)?;
+        let lane = series.lane(stream, self.clock, &self.mix)?;
         let window = strongest(&[lane], self.clock, &open)?;
         Some(Figures {
             test: Test::Window,

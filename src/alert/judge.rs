@@ -20,7 +20,7 @@ use crate::taxonomy::Class;
 /// more.
 pub(super) const NEEDED: f64 = 13.0;
 const NEEDED_WIDER: f64 = 14.5;
-const NEEDED_SLOW: f64 = 13.5;
+const NEEDED_SLOW: f64 = 14.5;
 /// So much is needed of a probe whose provider has a low-rate incident already.
 const NEEDED_TO_JOIN: f64 = 5.0;
 
@@ -132,7 +132,7 @@ impl Detector {
     fn lanes(&self, ids: &[u32], stream: Stream, now: i64) -> Vec<Lane<'_>> {
         let series = ids.iter().filter_map(|id| self.everyone.get(id));
         series
-            .filter_map(|series| series.lane(stream, now))
+            .filter_map(|series| series.lane(stream, now, &self.mix))
             .collect()
     }
 
@@ -502,7 +502,7 @@ impl Detector {
         let Some(lane) = self
             .everyone
             .get(&id)
-            .and_then(|series| series.lane(stream, now))
+            .and_then(|series| series.lane(stream, now, &self.mix))
         else {
             return;
         };
@@ -592,7 +592,7 @@ impl Detector {
         most: u32,
     ) -> Option<u32> {
         let series = self.everyone.get(&id)?;
-        let lane = series.lane(stream, self.clock)?;
+        let lane = series.lane(stream, self.clock, &self.mix)?;
         let limits = self.limits(&[id], stream);
         let mut ring = lane.ring.clone();
         let last = ring.points().back().copied()?;
@@ -604,6 +604,7 @@ impl Detector {
                 is_bad: true,
                 is_after_bad: was_bad,
                 slowdown: 200,
+                class: last.class,
             };
             was_bad = true;
             ring.push(point, stream.is_slow());

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::baseline::HOUR_MS;
+use crate::taxonomy::Class;
 
 /// Windows look back so far.
 pub(super) const LONGEST_WINDOW_MS: i64 = 6 * HOUR_MS;
@@ -22,6 +23,8 @@ pub(super) struct Point {
     pub(super) is_after_bad: bool,
     /// Duration as a multiple of the usual one, in hundredths; 0 in streams that are not about time.
     pub(super) slowdown: u16,
+    /// What a bad run ended with, where it says.
+    pub(super) class: Option<Class>,
 }
 
 /// Points in the order of time, as many as any window may want.
@@ -61,13 +64,15 @@ impl Ring {
     }
 }
 
-/// Two numbers a point: how long after the one before it, with the two marks; and how slow.
+/// Two numbers a point: how long after the one before it, with the two marks; and how slow. Then the classes of the bad
+/// ones, by name.
 mod packed {
     use std::collections::VecDeque;
 
-    use serde::{Deserialize, Deserializer, Serializer};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     use super::Point;
+    use crate::taxonomy::Class;
 
     pub(super) fn serialize<S: Serializer>(
         points: &VecDeque<Point>,
@@ -81,23 +86,28 @@ mod packed {
             let marks = i64::from(point.is_bad) << 1 | i64::from(point.is_after_bad);
             numbers.extend([after << 2 | marks, i64::from(point.slowdown)]);
         }
-        serializer.collect_seq(numbers)
+        let bad = points.iter().filter(|point| point.is_bad);
+        let classes: Vec<Option<Class>> = bad.map(|point| point.class).collect();
+        (numbers, classes).serialize(serializer)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<VecDeque<Point>, D::Error> {
-        let numbers = Vec::<i64>::deserialize(deserializer)?;
+        let (numbers, classes) = <(Vec<i64>, Vec<Option<Class>>)>::deserialize(deserializer)?;
+        let mut classes = classes.into_iter();
         let mut at = 0;
         Ok(numbers
             .chunks_exact(2)
             .map(|pair| {
                 at += pair[0] >> 2;
+                let is_bad = pair[0] & 2 != 0;
                 Point {
                     at,
-                    is_bad: pair[0] & 2 != 0,
+                    is_bad,
                     is_after_bad: pair[0] & 1 != 0,
                     slowdown: u16::try_from(pair[1]).unwrap_or(u16::MAX),
+                    class: is_bad.then(|| classes.next().flatten()).flatten(),
                 }
             })
             .collect())

@@ -7,7 +7,9 @@
 use std::collections::BinaryHeap;
 
 use super::baseline::Rates;
+use super::mix::{BROKEN, Mix};
 use super::ring::{LONGEST_WINDOW_MS, Ring};
+use crate::taxonomy::Class;
 
 /// What a window must have to count.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +54,12 @@ const MOST_EXPECTED: f64 = 0.95;
 const MOST_BAD: u32 = 40;
 const LONG: u32 = 60;
 const TOO_THIN: f64 = 0.06;
+/// How open it is what kind of failure an incident brings: small, so that the kind of its first failures is expected again.
+const OPEN_MIND: f64 = 1.0;
+/// A failure that is there because the one before it was is of the same kind so often.
+const SAME_AGAIN: f64 = 0.9;
+/// Price of the choice whether kinds are looked at.
+const KINDS_OR_NOT: f64 = std::f64::consts::LN_2;
 /// A slowdown counts up to this, in hundredths.
 const MOST_SLOWDOWN: u16 = 500;
 
@@ -62,6 +70,8 @@ pub(super) struct Lane<'a> {
     /// Runs up to here are no evidence: they belong to an alert that is over.
     pub(super) floor: i64,
     pub(super) usual: Rates,
+    /// Kinds of failure that are usual for the probe and for all of them, in streams that have kinds.
+    pub(super) mix: Option<(&'a Mix, &'a Mix)>,
 }
 
 /// The strongest window.
@@ -96,25 +106,77 @@ impl Expected {
         }
     }
 
-    /// Logarithm of how likely the run was, as usual.
-    fn likely(&self, lane: &Lane<'_>, position: usize, limits: &Limits) -> f64 {
+    /// How likely a bad run was at this place, as usual.
+    fn rate_at(&self, lane: &Lane<'_>, position: usize, limits: &Limits) -> f64 {
         let points = lane.ring.points();
         let point = &points[position];
-        let rate = if point.is_after_bad {
-            let before = position.checked_sub(1).map(|before| points[before].at);
-            let after_ms = before.map_or(0, |before| point.at - before);
-            self.rate
-                .max(lane.usual.repeat(after_ms))
-                .max(limits.least_repeat)
-        } else {
-            self.rate
-        };
+        if !point.is_after_bad {
+            return self.rate;
+        }
+        let before = position.checked_sub(1).map(|before| points[before].at);
+        let after_ms = before.map_or(0, |before| point.at - before);
+        self.rate
+            .max(lane.usual.repeat(after_ms))
+            .max(limits.least_repeat)
+    }
+
+    /// Logarithm of how likely the run was, as usual.
+    fn likely(&self, lane: &Lane<'_>, position: usize, limits: &Limits) -> f64 {
+        let point = &lane.ring.points()[position];
+        let rate = self.rate_at(lane, position, limits);
         match (point.is_bad, point.is_after_bad) {
             (true, true) => rate.ln(),
             (false, true) => (1.0 - rate).ln(),
             (true, false) => self.bad,
             (false, false) => self.good,
         }
+    }
+}
+
+/// What the kinds of the bad runs say, beyond their number.
+#[derive(Default)]
+struct Kinds {
+    seen: Vec<(Class, u32)>,
+    all: u32,
+    broken: f64,
+    usual: f64,
+}
+
+impl Kinds {
+    fn add(&mut self, lane: &Lane<'_>, position: usize) {
+        let points = lane.ring.points();
+        let point = &points[position];
+        let (Some(class), Some((mix, of_all))) = (point.class, lane.mix) else {
+            return;
+        };
+        let index = match self.seen.iter().position(|(seen, _)| *seen == class) {
+            Some(index) => index,
+            None => {
+                self.seen.push((class, 0));
+                self.seen.len() - 1
+            }
+        };
+        let (_, count) = &mut self.seen[index];
+        let (known, all) = (f64::from(*count), f64::from(self.all));
+        self.broken += ((known + OPEN_MIND * BROKEN) / (all + OPEN_MIND)).ln();
+        *count += 1;
+        self.all += 1;
+        let share = mix.share(class, of_all);
+        let before = points
+            .iter()
+            .take(position)
+            .rev()
+            .find_map(|point| point.class);
+        let likely = match before {
+            Some(before) if before == class => SAME_AGAIN + (1.0 - SAME_AGAIN) * share,
+            Some(_) => share,
+            None => share,
+        };
+        self.usual += likely.ln();
+    }
+
+    fn gain(&self) -> f64 {
+        (self.broken - self.usual - KINDS_OR_NOT).max(0.0)
     }
 }
 
@@ -129,6 +191,7 @@ pub(super) fn strongest(lanes: &[Lane<'_>], now: i64, limits: &Limits) -> Option
     }
     let (mut runs, mut bad) = (0_u32, 0_u32);
     let (mut as_usual, mut baselines, mut slowdowns) = (0.0, 0.0, 0.0);
+    let mut kinds = Kinds::default();
     let mut bad_at = None;
     let mut best: Option<Window> = None;
     while let Some((at, index, position)) = heads.pop() {
@@ -151,6 +214,7 @@ pub(super) fn strongest(lanes: &[Lane<'_>], now: i64, limits: &Limits) -> Option
         if point.is_bad {
             bad += 1;
             bad_at = Some(at);
+            kinds.add(lane, position);
         }
         // Runs of one instant come into the window together: the order among them means nothing.
         if bad_at == Some(at) && heads.peek().is_none_or(|head| head.0 != at) {
@@ -163,7 +227,7 @@ pub(super) fn strongest(lanes: &[Lane<'_>], now: i64, limits: &Limits) -> Option
                 nats: 0.0,
                 slowdown: limits.least_slowdown.map(|_| slowdowns / f64::from(runs)),
             };
-            if let Some(window) = weigh(window, as_usual, limits)
+            if let Some(window) = weigh(window, as_usual - kinds.gain(), limits)
                 && best.is_none_or(|best| window.nats > best.nats)
             {
                 best = Some(window);

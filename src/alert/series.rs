@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::baseline::{Hours, Rates, hour_of};
+use super::mix::Mix;
 use super::observation::{Observation, Stream};
 use super::pace::Pace;
 use super::ring::{Point, Ring};
@@ -26,6 +27,10 @@ const LONGEST_DETAIL: usize = 240;
 /// A run that comes this much later than planned, beyond three intervals, is not the next one any more.
 const GRACE_MS: i64 = 60_000;
 
+/// What is wrong for a moment may be so for so long: runs that follow a bad one this closely are expected to be bad more
+/// often, however many lie between.
+const HANGS_ON_MS: i64 = 300_000;
+
 /// One probe at one location.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Series {
@@ -41,6 +46,7 @@ pub(super) struct Series {
     pub(super) silences: u32,
     streams: Vec<Track>,
     paces: Vec<Tempo>,
+    mix: Mix,
     pub(super) streak: Option<Streak>,
     /// Bad runs, oldest first.
     pub(super) notes: VecDeque<Note>,
@@ -58,6 +64,7 @@ pub(super) struct Track {
     pub(super) floor: i64,
     /// The run before: when, and whether it was bad.
     last: Option<(i64, bool)>,
+    last_bad: Option<i64>,
     #[serde(skip)]
     memo: Memo<Rates>,
 }
@@ -136,6 +143,8 @@ pub(super) struct Said {
     pub(super) is_bad: bool,
     /// As a multiple of the usual duration.
     pub(super) slowdown: Option<f64>,
+    /// What a failure ended with.
+    pub(super) class: Option<Class>,
 }
 
 impl Track {
@@ -146,6 +155,7 @@ impl Track {
             hours: Hours::default(),
             floor: 0,
             last: None,
+            last_bad: None,
             memo: Memo::default(),
         }
     }
@@ -171,6 +181,7 @@ impl Series {
             silences: 0,
             streams: Vec::new(),
             paces: Vec::new(),
+            mix: Mix::default(),
             streak: None,
             notes: VecDeque::new(),
             trouble: None,
@@ -232,10 +243,14 @@ impl Series {
             stream,
             is_bad,
             slowdown: None,
+            class: None,
         };
         let mut said = vec![plain(Stream::Unknown, run.outcome == Outcome::Unknown)];
         if run.outcome != Outcome::Unknown {
-            said.push(plain(Stream::Failed, run.outcome == Outcome::Failed));
+            said.push(Said {
+                class: run.finding.as_ref().map(|finding| finding.class),
+                ..plain(Stream::Failed, run.outcome == Outcome::Failed)
+            });
         }
         if run.passed() {
             let hour = hour_of(run.at.as_millisecond());
@@ -253,6 +268,7 @@ impl Series {
                     stream,
                     is_bad: ms > SLOW * usual && ms > usual + LEAST_EXCESS_MS,
                     slowdown: Some(ms / usual.max(1.0)),
+                    class: None,
                 });
             }
         }
@@ -294,9 +310,13 @@ impl Series {
         let track = self.track_mut(said.stream);
         let is_after_bad = track
             .last
-            .is_some_and(|(before, was_bad)| was_bad && at - before <= patience);
+            .is_some_and(|(before, was_bad)| was_bad && at - before <= patience)
+            || track.last_bad.is_some_and(|bad| at - bad <= HANGS_ON_MS);
         if track.last.is_none_or(|(before, _)| before <= at) {
             track.last = Some((at, said.is_bad));
+        }
+        if said.is_bad {
+            track.last_bad = track.last_bad.max(Some(at));
         }
         track
             .hours
@@ -307,8 +327,12 @@ impl Series {
             is_bad: said.is_bad,
             is_after_bad,
             slowdown: slowdown as u16,
+            class: said.class.filter(|_| said.is_bad),
         };
         track.ring.push(point, said.stream.is_slow());
+        if let (Some(class), false) = (point.class, left_out) {
+            self.mix.note(hour_of(at), class);
+        }
     }
 
     /// Remembers a bad run by name.
@@ -404,12 +428,13 @@ impl Series {
     }
 
     /// A stream as the window test takes it.
-    pub(super) fn lane(&self, stream: Stream, now: i64) -> Option<Lane<'_>> {
+    pub(super) fn lane<'a>(&'a self, stream: Stream, now: i64, mix: &'a Mix) -> Option<Lane<'a>> {
         let track = self.track(stream)?;
         Some(Lane {
             ring: &track.ring,
             floor: track.floor,
             usual: self.usual(stream, now)?,
+            mix: (stream == Stream::Failed).then_some((&self.mix, mix)),
         })
     }
 
@@ -424,6 +449,9 @@ impl Series {
         for track in self.streams.iter_mut().filter(|track| masks(track.stream)) {
             track.hours.leave_out(first, last);
             track.memo.forget();
+        }
+        if masks(Stream::Failed) {
+            self.mix.leave_out(first, last);
         }
         for tempo in &mut self.paces {
             if masks(tempo.stage.map_or(Stream::Slow, Stream::SlowStage)) {

@@ -10,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
+use super::serve;
 use crate::config::{self, Daemon, Stamp};
 use crate::daemon::{Change, Plan};
 
@@ -65,10 +66,14 @@ impl Watch {
             Err(faults) => Change::Refused(faults.to_string()),
             Ok(config) => {
                 self.warn_of_fixed(&config);
-                Change::Taken(Box::new(Plan {
-                    probes: config.probes,
-                    access: config.access,
-                }))
+                match serve::notify(&config) {
+                    Ok(notify) => Change::Taken(Box::new(Plan {
+                        notify: Some(Box::new(notify)),
+                        probes: config.probes,
+                        access: config.access,
+                    })),
+                    Err(error) => Change::Refused(error.to_string()),
+                }
             }
         })
     }

@@ -91,10 +91,13 @@ pub(super) fn run(daemon: Option<&Daemon>, args: &Args) -> anyhow::Result<Exit> 
     }
     replay.end();
     let pages: Vec<&Page> = replay.pages.values().collect();
-    say(&match args.format {
+    let text = match args.format {
         Format::Json => json(&pages)?,
         Format::Pretty => Summary::of(&pages, &replay.seen).text(began.elapsed()),
-    })?;
+    };
+    if !text.is_empty() {
+        say(&text)?;
+    }
     Ok(Exit::Ok)
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
+use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::spawn_blocking;
@@ -14,7 +15,10 @@ use super::{Exit, reload};
 use crate::config::Daemon;
 use crate::daemon::{self, Change, Runner};
 use crate::evidence::Sample;
+use crate::http::{Http, HttpError};
 use crate::journey::Tools;
+use crate::notify::Edge;
+use crate::notify::sender;
 use crate::pipeline::{self, Control};
 use crate::run::Run;
 use crate::telemetry::Telemetry;
@@ -22,6 +26,9 @@ use crate::telemetry::otlp::{self, Exporters};
 
 /// How long runs under way may take to end once the daemon is asked to stop.
 const GRACE: Duration = Duration::from_secs(20);
+
+/// Alerts that come up right after the start wait so long: by then it is clear how far they reach.
+const SETTLE: SignedDuration = SignedDuration::from_secs(60);
 
 /// How long the last telemetry may take to reach its collector.
 pub(crate) const FLUSH: Duration = Duration::from_secs(10);
@@ -56,14 +63,15 @@ pub(crate) async fn serve(
         true => telemetry,
         false => telemetry.without_prometheus(),
     });
-    let control = Control::new(&tools, config.egress, &config.probes);
+    let control = Control::new(&tools, config.egress.clone(), &config.probes);
     let watching = control.clone();
     let changes = changes.inspect(move |change| match change {
         Change::Taken(plan) => watching.watch(&plan.probes),
         Change::Refused(_) => (),
     });
-    telemetry.watch_channels(config.channels.keys().map(String::as_str));
     let settings = daemon::Settings {
+        notify: Some(notify(&config)?),
+        settle: SETTLE,
         access: config.access.clone(),
         limits: config.store.limits(),
         grace: GRACE,
@@ -83,6 +91,16 @@ pub(crate) async fn serve(
     // The last of it; a collector that takes nothing holds nothing up.
     let _ = spawn_blocking(move || telemetry.shutdown(FLUSH)).await;
     served
+}
+
+/// Whom a configuration tells of alerts.
+pub(crate) fn notify(config: &Daemon) -> Result<sender::Settings, HttpError> {
+    Ok(sender::Settings {
+        channels: config.channels.clone(),
+        routes: config.routes.clone(),
+        origin: config.origin(),
+        edge: Edge::new(&Http::new(&config.http)?, config.http.ca_file.clone())?,
+    })
 }
 
 /// The ways to the collector of the file or of the environment.
@@ -129,6 +147,10 @@ fn runner(
 pub(crate) fn stop_signal() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    // Whoever limits the size of files (`ulimit -f`) kills a process that would exceed it, unless it listens; then
+    // the write fails, which the store lives through.
+    let too_large = SignalKind::from_raw(nix::libc::SIGXFSZ);
+    drop(signal(too_large).context("cannot listen for SIGXFSZ")?);
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => (),

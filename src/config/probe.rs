@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::probe::{
     Account, Alerts, Budget, Cadence, Client, ClientAuth, Endpoints, ErrorRule, Expectation,
     Expires, Flow, Guard, Login, Probe, ProbeId, RedirectUri, RefreshLimits, ResponseMode, Server,
+    Window,
 };
 use crate::secret::SecretRef;
 use crate::taxonomy::{Action, Cause, Class};
@@ -130,8 +131,34 @@ pub(super) struct Settings {
     pub(super) expires: Option<ExpiresSettings>,
     /// What alerts on this probe carry.
     pub(super) alerts: Option<Alerts>,
+    /// Planned work on the target: runs in it are no evidence for an alert, and nobody is told. None by default.
+    pub(super) maintenance: Option<Vec<Option<WindowSettings>>>,
     /// How `validate` judges these settings.
     pub(super) audit: Option<AuditSettings>,
+}
+
+/// Planned work that comes again.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(rename = "Window")]
+pub(super) struct WindowSettings {
+    /// When it begins, as a cron pattern read in `timezone`.
+    cron: Text<CronPattern>,
+    /// IANA time zone of `cron`. UTC by default.
+    #[serde(default)]
+    timezone: Option<Text<TimeZone>>,
+    /// How long it lasts.
+    lasts: Text<Duration>,
+}
+
+impl WindowSettings {
+    fn ready(self) -> Window {
+        let (Text(CronPattern(pattern)), Text(lasts)) = (self.cron, self.lasts);
+        Window {
+            pattern,
+            timezone: self.timezone.map_or(TimeZone::UTC, |Text(zone)| zone),
+            lasts,
+        }
+    }
 }
 
 /// When things end that no run can see.
@@ -239,11 +266,12 @@ impl ErrorSettings {
 }
 
 /// Settings whose entries are looked at one by one: a badly shaped entry does not hide what is wrong with the others.
-const CONTAINERS: [&str; 6] = [
+const CONTAINERS: [&str; 7] = [
     "authorize_params",
     "errors",
     "headers",
     "login",
+    "maintenance",
     "steps",
     "token_params",
 ];
@@ -381,6 +409,13 @@ fn probe(id: ProbeId, layers: &Layers, source: &Path, report: &mut Report<'_>) -
         budget: settings.budget.unwrap_or_default(),
         expires: settings.expires.unwrap_or_default().ready(),
         alerts: settings.alerts.unwrap_or_default(),
+        maintenance: settings
+            .maintenance
+            .unwrap_or_default()
+            .into_iter()
+            .flatten()
+            .map(WindowSettings::ready)
+            .collect(),
         source: source.to_owned(),
     })
 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Daemon, manager};
+use super::{Daemon, alarm, manager};
 use crate::api::Access;
 use crate::board::Slot;
 use crate::clock;
+use crate::notify::sender;
 use crate::probe::Probe;
 use crate::run::RunId;
 use crate::schedule;
@@ -17,6 +18,8 @@ use crate::schedule;
 pub struct Plan {
     pub probes: Vec<Probe>,
     pub access: Access,
+    /// Whom to tell of alerts; `None` leaves that as it is.
+    pub notify: Option<Box<sender::Settings>>,
 }
 
 /// What came of reading the configuration again.
@@ -53,6 +56,15 @@ impl Daemon {
         self.bench.telemetry.watch(&plan.probes);
         self.bench.radar.watch(&plan.probes);
         self.bench.telemetry.config_reloaded(true);
+        if let Some(notify) = &plan.notify {
+            let channels = notify.channels.keys().map(String::as_str);
+            self.bench.telemetry.watch_channels(channels);
+        }
+        let desk = alarm::plan(&self.bench.location, self.bench.settle, &plan.probes);
+        if let Err(error) = self.bench.duty.take_over(desk, plan.notify).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "alerts cannot be stored or told");
+        }
         self.arm_all(plan.probes).await;
     }
 
@@ -97,6 +109,7 @@ fn slot(
     let slot = Slot {
         probe: Arc::new(probe),
         next,
+        confirm: None,
         running,
     };
     (slot, is_new)

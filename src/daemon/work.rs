@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{oneshot, watch};
 
 use super::Runner;
 use super::radar::Radar;
 use crate::board::{Board, Refused};
 use crate::clock;
+use crate::duty::Duty;
 use crate::probe::Probe;
 use crate::run::{Run, RunId};
 use crate::store::{Intent, Store};
@@ -27,10 +28,12 @@ pub(super) type Wish = oneshot::Sender<Result<RunId, Refused>>;
 /// What every run needs.
 pub(super) struct Bench {
     pub(super) location: String,
+    pub(super) settle: SignedDuration,
     pub(super) store: Store,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) board: Arc<Board>,
     pub(super) radar: Radar,
+    pub(super) duty: Duty,
     pub(super) runner: Runner,
     /// Turns true when runs have to end at once.
     pub(super) cut: watch::Receiver<bool>,
@@ -61,13 +64,14 @@ impl Bench {
                 .observe_lateness(lateness.unwrap_or_default());
         }
         let run = self.walk(&probe, id, scheduled_at, intent).await;
-        self.record(&run).await;
+        self.record(&probe, &run).await;
     }
 
     /// Stores a start that did not become a run.
     pub(super) async fn skip(&self, probe: &Probe, id: RunId, due: Timestamp, why: String) {
         let intent = self.intent(probe, id, Some(due));
-        self.record(&intent.unknown(Class::Overloaded, why)).await;
+        let run = intent.unknown(Class::Overloaded, why);
+        self.record(probe, &run).await;
     }
 
     fn intent(&self, probe: &Probe, id: RunId, scheduled_at: Option<Timestamp>) -> Intent {
@@ -96,8 +100,8 @@ impl Bench {
         }
     }
 
-    /// Stores and counts a finished run.
-    pub(super) async fn record(&self, run: &Run) {
+    /// Stores and counts a finished run, and has it judged for alerts.
+    async fn record(&self, probe: &Probe, run: &Run) {
         self.note(&self.store.append(run).await);
         self.telemetry.observe(run);
         self.radar.learn(run);
@@ -108,6 +112,27 @@ impl Bench {
             detail = run.verdict.as_ref().map(|verdict| verdict.detail.as_str()),
             "run ended"
         );
+        self.judge(probe, run).await;
+    }
+
+    /// What a run means for alerts; a first bad run may ask for another to confirm it.
+    async fn judge(&self, probe: &Probe, run: &Run) {
+        let next = self.board.read().get(&probe.id).and_then(|slot| slot.next);
+        let judged = self
+            .duty
+            .observe(run, probe, next.unwrap_or(Timestamp::MAX))
+            .await;
+        match judged {
+            Ok(confirm) => {
+                if let Some(slot) = self.board.write().get_mut(&probe.id) {
+                    slot.confirm = confirm;
+                }
+            }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "alerts cannot be stored or told");
+            }
+        }
     }
 
     fn note(&self, result: &Result<(), crate::store::Error>) {

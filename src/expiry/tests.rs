@@ -57,6 +57,7 @@ fn probe(expires: Expires) -> Probe {
         budget: Budget::default(),
         expires,
         alerts: Alerts::default(),
+        maintenance: Vec::new(),
         source: PathBuf::new(),
     }
 }

@@ -345,7 +345,7 @@ fn mailbox(address: &str) -> Result<Mailbox, Failure> {
 }
 
 fn is_this_machine(url: &Url) -> bool {
-    match url.host_str().map(|host| Host::parse(host)) {
+    match url.host_str().map(Host::parse) {
         Some(Ok(Host::Ipv4(address))) => address.is_loopback(),
         Some(Ok(Host::Ipv6(address))) => address.is_loopback(),
         Some(Ok(Host::Domain(name))) => name == "localhost",

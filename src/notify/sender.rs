@@ -20,7 +20,9 @@ use super::route::{self, Route};
 use super::{Channel, Edge, Failure, News, Origin, Receipt};
 use crate::alert::Fingerprint;
 use crate::clock;
+use crate::http::{self, Http, HttpError};
 use crate::store::{self, Batch, Store};
+use crate::telemetry::{Delivery, Telemetry};
 
 /// The clock is looked at this often, in case somebody sets it.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
@@ -38,6 +40,18 @@ pub struct Settings {
     pub routes: Vec<Route>,
     pub origin: Origin,
     pub edge: Edge,
+}
+
+impl Settings {
+    /// There is nobody to tell.
+    pub fn nobody() -> Result<Self, HttpError> {
+        Ok(Self {
+            channels: BTreeMap::new(),
+            routes: Vec::new(),
+            origin: Origin::default(),
+            edge: Edge::new(&Http::new(&http::Settings::default())?, None)?,
+        })
+    }
 }
 
 /// Why news are not taken.
@@ -65,6 +79,7 @@ enum Command {
 /// Does the work while [`Worker::run`] is polled.
 pub struct Worker {
     store: Store,
+    telemetry: Arc<Telemetry>,
     settings: Arc<Settings>,
     commands: mpsc::Receiver<Command>,
     threads: BTreeMap<Fingerprint, Thread>,
@@ -88,7 +103,11 @@ enum Kind {
 
 impl Outbox {
     /// Reads what an earlier process left to send. Nothing is sent before the worker runs.
-    pub async fn open(store: Store, settings: Settings) -> Result<(Self, Worker), store::Error> {
+    pub async fn open(
+        store: Store,
+        telemetry: Arc<Telemetry>,
+        settings: Settings,
+    ) -> Result<(Self, Worker), store::Error> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let records = store.records::<Thread>("").await?;
         let threads = records
@@ -97,6 +116,7 @@ impl Outbox {
             .collect();
         let mut worker = Worker {
             store,
+            telemetry,
             settings: Arc::new(settings),
             commands: receiver,
             threads,
@@ -143,6 +163,8 @@ impl Worker {
     pub async fn run(mut self) {
         loop {
             self.start_due().await;
+            let oldest = outbox::oldest_pending(self.threads.values());
+            self.telemetry.set_notification_oldest_pending(oldest);
             let wait = self.wait();
             tokio::select! {
                 command = self.commands.recv() => match command {
@@ -267,6 +289,12 @@ impl Worker {
         let outcome = outbox::settle(thread, &job, &sent, now, jitter());
         let stored = self.store.put(&job.key.fingerprint.0, thread).await;
         log(&job, outcome, &sent);
+        let is_over = thread
+            .lines
+            .get(&job.channel)
+            .is_none_or(|line| line.pending.is_none());
+        self.telemetry
+            .observe_notification(&job.channel, figure(outcome, is_over));
         if outcome == Outcome::Delivered {
             let of = (job.key.fingerprint, job.channel);
             self.repeated.insert(of, now);
@@ -374,6 +402,17 @@ async fn send(job: &Job, settings: &Settings) -> Sent {
     channel
         .deliver(&notice, job.earlier.as_ref(), &settings.edge)
         .await
+}
+
+/// How an attempt counts. What was refused is asked again unless it was given up.
+fn figure(outcome: Outcome, is_over: bool) -> Delivery {
+    match outcome {
+        Outcome::Delivered => Delivery::Sent,
+        Outcome::Failed | Outcome::Refused if !is_over => Delivery::Retried,
+        Outcome::Failed | Outcome::Refused | Outcome::Superseded | Outcome::GivenUp => {
+            Delivery::Failed
+        }
+    }
 }
 
 fn log(job: &Job, outcome: Outcome, sent: &Sent) {

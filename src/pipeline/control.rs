@@ -260,6 +260,7 @@ fn apply(run: &mut Run, Judgement { blame, reason }: &Judgement) {
     verdict.class = Class::Internal;
     verdict.cause = Cause::Monitor;
     verdict.action = Action::FixMonitor;
+    verdict.rule = Some("control/ours".to_owned());
     run.outcome = Outcome::Unknown;
     for step in &mut run.steps {
         if step.outcome == Outcome::Failed {

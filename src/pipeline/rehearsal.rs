@@ -123,6 +123,7 @@ fn probe(provider: &Loopback, secret: &Path, with_browser: bool, limit: Duration
         errors: Vec::new(),
         budget: Budget::default(),
         alerts: Alerts::default(),
+        maintenance: Vec::new(),
         expires: Expires::default(),
         source: PathBuf::new(),
     };

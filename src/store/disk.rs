@@ -1,6 +1,7 @@
 //! Opening, locking, moving aside, and what is old: the parts that know how the store lies on disk.
 //!
-//! `db/` is the database, `evidence/<run id>/` holds screenshots, `quarantine-<time>/` a database that could not be read.
+//! `db/` is the database, `packs/` what was packed out of it, `evidence/<run id>/` holds screenshots, `reserve` is room
+//! for the day when there is none, `quarantine-<time>/` a database with its packs that could not be read.
 
 use std::fs;
 use std::io;
@@ -10,15 +11,14 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
-use uuid::Uuid;
 
 use super::Error;
+use super::filesystem;
 use super::migrate;
+use super::packs::Packs;
 use super::parts::{Part, Trees};
-use super::record::first_key_at;
 use crate::clock;
 
 /// Format of the whole store; each record has a version of its own besides. 1 had no rollups.
@@ -39,6 +39,12 @@ pub(super) struct Disk {
 /// Locks the folder and opens the database in it, a fresh one where the old one cannot be read.
 pub(super) fn open(folder: &Path) -> Result<Disk, Error> {
     make_private(folder)?;
+    if let Some(kind) = filesystem::remote(folder) {
+        return Err(Error::Remote {
+            path: folder.to_owned(),
+            kind,
+        });
+    }
     let lock = lock(folder)?;
     let path = folder.join("db");
     let quarantined = match try_open(&path) {
@@ -52,10 +58,7 @@ pub(super) fn open(folder: &Path) -> Result<Disk, Error> {
         Err(Fault::Ours(error)) => return Err(error),
         Err(Fault::Unreadable(why)) => {
             let aside = folder.join(format!("quarantine-{}", clock::now().as_millisecond()));
-            fs::rename(&path, &aside).map_err(|source| Error::Folder {
-                path: aside.clone(),
-                source,
-            })?;
+            move_aside(folder, &aside)?;
             tracing::error!(
                 store.path = %folder.display(), store.quarantine = %aside.display(), why,
                 "the store could not be read and was moved aside; starting with an empty one"
@@ -69,6 +72,28 @@ pub(super) fn open(folder: &Path) -> Result<Disk, Error> {
             quarantined: Some(quarantined),
             lock,
         }),
+        Err(Fault::Ours(error)) => Err(error),
+        Err(Fault::Unreadable(why)) => Err(Error::Database(sled::Error::ReportableBug(why))),
+    }
+}
+
+/// The database, and the packs that only it can read.
+fn move_aside(folder: &Path, aside: &Path) -> Result<(), Error> {
+    make_private(aside)?;
+    for part in ["db", "packs"] {
+        let from = folder.join(part);
+        if from.exists() {
+            fs::rename(&from, aside.join(part))
+                .map_err(|source| Error::Folder { path: from, source })?;
+        }
+    }
+    Ok(())
+}
+
+/// Opens the database of a folder that is locked already, once it has failed.
+pub(super) fn reopen(folder: &Path) -> Result<Trees, Error> {
+    match try_open(&folder.join("db")) {
+        Ok(trees) => Ok(trees),
         Err(Fault::Ours(error)) => Err(error),
         Err(Fault::Unreadable(why)) => Err(Error::Database(sled::Error::ReportableBug(why))),
     }
@@ -138,7 +163,8 @@ fn open_trees(path: &Path) -> sled::Result<Trees> {
         tree.first()?;
         tree.last()?;
     }
-    Ok(Trees { db, trees })
+    let packs = Packs::of(path.parent().unwrap_or(path));
+    Ok(Trees { db, trees, packs })
 }
 
 /// A full disk or a missing right says nothing about what is in the store.
@@ -197,7 +223,7 @@ fn lock_within(path: &Path, told: &Path, patience: Duration) -> Result<Lock, Err
 }
 
 /// Runs of real accounts are nobody else's business.
-fn make_private(folder: &Path) -> Result<(), Error> {
+pub(super) fn make_private(folder: &Path) -> Result<(), Error> {
     let made = fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -223,30 +249,4 @@ pub(super) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Error> {
         path: path.to_owned(),
         source,
     })
-}
-
-/// Takes away the evidence folders of runs from before `before`. A folder that is no run's stays.
-pub(super) fn purge_evidence_folders(store: &Path, before: Timestamp) -> Result<(), Error> {
-    let folder = store.join("evidence");
-    let failed = |source| Error::Folder {
-        path: folder.clone(),
-        source,
-    };
-    let entries = match fs::read_dir(&folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(source) => return Err(failed(source)),
-    };
-    let end = first_key_at(before);
-    for entry in entries {
-        let entry = entry.map_err(failed)?;
-        let run = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| Uuid::try_parse(name).ok());
-        if run.is_some_and(|run| *run.as_bytes() < end) {
-            fs::remove_dir_all(entry.path()).map_err(failed)?;
-        }
-    }
-    Ok(())
 }

@@ -6,7 +6,6 @@ use super::Error;
 use super::parts::{Part, Trees};
 use super::record;
 use super::rollup::{self, Level, Rollup};
-use crate::run::Run;
 
 /// Rollups that are summed up in memory before they are written.
 const IN_MEMORY: usize = 50_000;
@@ -23,8 +22,8 @@ pub(super) fn from_1(trees: &Trees) -> Result<(), Error> {
     let mut rollups = HashMap::new();
     for entry in &trees[Part::Runs] {
         let (key, bytes) = entry?;
-        let run: Run = match record::decode(&key, &bytes) {
-            Ok(run) => run,
+        let run = match record::decode_run(&key, &bytes) {
+            Ok(kept) => kept.run,
             Err(error) => {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,

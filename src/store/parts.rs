@@ -1,18 +1,20 @@
 //! The parts of the database, and what can be read of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Index;
 
 use strum::IntoEnumIterator;
 
-use super::record::{self, Brief, first_key_at, key_of, probe_of, record_key};
+use super::block::Kept;
+use super::limits::Horizon;
+use super::packs::Packs;
+use super::record::{self, Brief, first_key_at, key_of, record_key};
 use super::rollup::{self, Level, Rollup, Span};
 use super::state::Kind;
 use super::writer::Change;
-use super::{Error, Horizon, Purged, Query};
+use super::{Error, Query};
 use crate::probe::ProbeId;
-use crate::run::Run;
-use crate::taxonomy::Outcome;
+use crate::run::{Run, RunId};
 
 /// How many records one step of a purge takes away.
 const PURGE_STEP: usize = 500;
@@ -30,12 +32,14 @@ pub(super) enum Part {
     Evidence,
     /// Start, probe → rollup.
     Rollups(Level),
+    /// Sort, day, probe, NUL, offset → where a block of packed runs or rollups lies.
+    Blocks,
     /// Name → record of the daemon's own state.
     State(Kind),
 }
 
 impl Part {
-    const FIXED: [Self; 7] = [
+    const FIXED: [Self; 8] = [
         Self::Runs,
         Self::ByProbe,
         Self::Open,
@@ -43,6 +47,7 @@ impl Part {
         Self::Rollups(Level::Minute),
         Self::Rollups(Level::Hour),
         Self::Rollups(Level::Day),
+        Self::Blocks,
     ];
 
     /// All parts, in the order of their index.
@@ -58,6 +63,7 @@ impl Part {
             Self::Open => 2,
             Self::Evidence => 3,
             Self::Rollups(level) => 4 + level as usize,
+            Self::Blocks => 7,
             Self::State(kind) => Self::FIXED.len() + kind as usize,
         }
     }
@@ -71,6 +77,7 @@ impl Part {
             Self::Rollups(Level::Minute) => "minutes",
             Self::Rollups(Level::Hour) => "hours",
             Self::Rollups(Level::Day) => "days",
+            Self::Blocks => "blocks",
             Self::State(kind) => kind.into(),
         }
     }
@@ -82,6 +89,8 @@ pub(super) struct Trees {
     pub(super) db: sled::Db,
     /// By [`Part::index`].
     pub(super) trees: Vec<sled::Tree>,
+    /// Beside it.
+    pub(super) packs: Packs,
 }
 
 impl Index<Part> for Trees {
@@ -94,7 +103,8 @@ impl Index<Part> for Trees {
 
 pub(super) struct Old {
     pub(super) changes: Vec<Change>,
-    pub(super) purged: Purged,
+    pub(super) runs: usize,
+    pub(super) rollups: usize,
 }
 
 impl Trees {
@@ -102,7 +112,8 @@ impl Trees {
     pub(super) fn oldest(&self, horizon: Horizon) -> Result<Old, Error> {
         let mut old = Old {
             changes: Vec::new(),
-            purged: Purged::default(),
+            runs: 0,
+            rollups: 0,
         };
         for entry in self[Part::Runs]
             .range(..first_key_at(horizon.runs))
@@ -110,17 +121,14 @@ impl Trees {
         {
             let (key, bytes) = entry?;
             // One that cannot be read has no index entry that could be found.
-            let index_key = probe_of(&key, &bytes)
-                .ok()
-                .zip(<[u8; 16]>::try_from(&*key).ok())
-                .map(|(probe, id)| record_key(&probe, id));
-            if let Some(index_key) = index_key {
+            if let Ok(Kept { run, .. }) = record::decode_run(&key, &bytes) {
+                let index_key = record_key(&run.probe, key_of(run.id));
                 old.changes.push(Change::Remove(Part::ByProbe, index_key));
             }
             for part in [Part::Runs, Part::Evidence] {
                 old.changes.push(Change::Remove(part, key.to_vec()));
             }
-            old.purged.runs += 1;
+            old.runs += 1;
         }
         for key in self[Part::Evidence]
             .range(..first_key_at(horizon.evidence))
@@ -129,7 +137,6 @@ impl Trees {
         {
             old.changes
                 .push(Change::Remove(Part::Evidence, key?.to_vec()));
-            old.purged.evidence += 1;
         }
         for level in Level::ALL {
             // Minutes cost as much as the runs that they count, and go with them.
@@ -141,14 +148,10 @@ impl Trees {
             let end = rollup::start_key(level.floor(before.as_second()));
             for key in self[part].range(..end).keys().take(PURGE_STEP) {
                 old.changes.push(Change::Remove(part, key?.to_vec()));
-                old.purged.rollups += 1;
+                old.rollups += 1;
             }
         }
         Ok(old)
-    }
-
-    pub(super) fn size_on_disk(&self) -> sled::Result<u64> {
-        self.db.size_on_disk()
     }
 
     /// All trees, by [`Part::index`].
@@ -162,36 +165,69 @@ impl Trees {
 }
 
 impl Trees {
-    pub(super) fn list(&self, query: &Query) -> Result<Vec<Run>, Error> {
-        let before = query.before.map(key_of);
-        let wanted = |outcome: Outcome| query.outcome.is_none_or(|wanted| wanted == outcome);
-        let mut runs = Vec::new();
-        if let Some(probe) = &query.probe {
-            for entry in self.of_probe(probe, before) {
-                let (key, bytes) = entry?;
-                let id = &key[key.len() - 16..];
-                if !wanted(record::decode::<Brief>(id, &bytes)?.outcome) {
-                    continue;
-                }
-                if let Some(bytes) = self[Part::Runs].get(id)? {
-                    runs.push(record::decode(id, &bytes)?);
-                }
-                if runs.len() >= query.limit {
-                    break;
-                }
-            }
-            return Ok(runs);
+    /// A run, wherever it lies.
+    pub(super) fn run(&self, id: RunId) -> Result<Option<Kept>, Error> {
+        match self[Part::Runs].get(key_of(id))? {
+            Some(bytes) => record::decode_run(&key_of(id), &bytes).map(Some),
+            None => self.packed_run(id),
         }
-        let range = match before {
-            Some(before) => self[Part::Runs].range(..before),
+    }
+
+    pub(super) fn list(&self, query: &Query) -> Result<Vec<Run>, Error> {
+        let wanted = |kept: &Kept| {
+            query
+                .outcome
+                .is_none_or(|outcome| outcome == kept.run.outcome)
+        };
+        let mut found = match &query.probe {
+            Some(probe) => self.fresh_of(probe, query, wanted)?,
+            None => self.fresh(query, wanted)?,
+        };
+        found.extend(self.packed_before(
+            query.probe.as_ref(),
+            query.before,
+            query.limit,
+            wanted,
+        )?);
+        found.sort_by_key(|kept| std::cmp::Reverse(kept.run.id));
+        found.truncate(query.limit);
+        Ok(found.into_iter().map(|kept| kept.run).collect())
+    }
+
+    /// Runs that are not packed yet, newest first.
+    fn fresh(&self, query: &Query, wanted: impl Fn(&Kept) -> bool) -> Result<Vec<Kept>, Error> {
+        let range = match query.before {
+            Some(before) => self[Part::Runs].range(..key_of(before)),
             None => self[Part::Runs].iter(),
         };
+        let mut runs = Vec::new();
         for entry in range.rev() {
             let (key, bytes) = entry?;
-            if query.outcome.is_some() && !wanted(record::outcome_of(&key, &bytes)?) {
-                continue;
+            let kept = record::decode_run(&key, &bytes)?;
+            if wanted(&kept) {
+                runs.push(kept);
             }
-            runs.push(record::decode(&key, &bytes)?);
+            if runs.len() >= query.limit {
+                break;
+            }
+        }
+        Ok(runs)
+    }
+
+    /// The same of one probe.
+    fn fresh_of(
+        &self,
+        probe: &ProbeId,
+        query: &Query,
+        wanted: impl Fn(&Kept) -> bool,
+    ) -> Result<Vec<Kept>, Error> {
+        let mut runs = Vec::new();
+        for entry in self.of_probe(probe, query.before.map(key_of)) {
+            let (key, _) = entry?;
+            let id = &key[key.len() - 16..];
+            if let Some(bytes) = self[Part::Runs].get(id)? {
+                runs.extend(Some(record::decode_run(id, &bytes)?).filter(&wanted));
+            }
             if runs.len() >= query.limit {
                 break;
             }
@@ -200,16 +236,22 @@ impl Trees {
     }
 
     pub(super) fn newest(&self, probe: &ProbeId, limit: usize) -> Result<Vec<Brief>, Error> {
-        let mut briefs = Vec::new();
+        let mut briefs: Vec<Brief> = Vec::new();
         for entry in self.of_probe(probe, None).take(limit) {
             let (key, bytes) = entry?;
             briefs.push(record::decode(&key[key.len() - 16..], &bytes)?);
+        }
+        if briefs.len() < limit {
+            let packed = self.packed_before(Some(probe), None, limit, |_| true)?;
+            briefs.extend(packed.iter().map(|kept| Brief::of(&kept.run)));
+            briefs.sort_by_key(|brief| std::cmp::Reverse(brief.id));
+            briefs.truncate(limit);
         }
         Ok(briefs)
     }
 
     /// Entries of a probe in the index, newest first.
-    fn of_probe(
+    pub(super) fn of_probe(
         &self,
         probe: &ProbeId,
         before: Option<[u8; 16]>,
@@ -221,7 +263,10 @@ impl Trees {
 
     /// Everything that was counted of a probe in a span.
     pub(super) fn stats(&self, probe: &ProbeId, span: Span) -> Result<Rollup, Error> {
-        let mut all = Rollup::default();
+        let mut sums = HashMap::new();
+        let all = sums
+            .entry(probe.to_string())
+            .or_insert_with(Rollup::default);
         for (level, from, to) in span.pieces() {
             let mut start = from;
             while start < to {
@@ -232,12 +277,15 @@ impl Trees {
                 start += level.seconds();
             }
         }
-        Ok(all)
+        for (level, from, to) in span.pieces() {
+            self.add_packed(level, (from, to), Some(probe), &mut sums)?;
+        }
+        Ok(sums.remove(probe.as_str()).unwrap_or_default())
     }
 
     /// Everything that was counted of every probe in a span.
     pub(super) fn overview(&self, span: Span) -> Result<BTreeMap<String, Rollup>, Error> {
-        let mut all = BTreeMap::<String, Rollup>::new();
+        let mut sums = HashMap::<String, Rollup>::new();
         for (level, from, to) in span.pieces() {
             let range = rollup::start_key(from)..rollup::start_key(to);
             for entry in self[Part::Rollups(level)].range(range) {
@@ -246,12 +294,13 @@ impl Trees {
                     continue;
                 };
                 let rollup: Rollup = record::decode(&key, &bytes)?;
-                match all.get_mut(probe) {
+                match sums.get_mut(probe) {
                     Some(sum) => sum.merge(&rollup),
-                    None => drop(all.insert(probe.to_owned(), rollup)),
+                    None => drop(sums.insert(probe.to_owned(), rollup)),
                 }
             }
+            self.add_packed(level, (from, to), None, &mut sums)?;
         }
-        Ok(all)
+        Ok(sums.into_iter().collect())
     }
 }

@@ -1,11 +1,14 @@
 //! How records look on disk: JSON that carries its version and decodes alone.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Error;
+use super::block::Kept;
 use super::rollup::{self, Level, Rollup};
 use crate::probe::{Probe, ProbeId};
 use crate::run::{RUN_VERSION, Run, RunId, Verdict};
@@ -106,45 +109,96 @@ fn in_short(verdict: &Verdict) -> Verdict {
     }
 }
 
-/// A finished run in the shape of its records.
+/// A finished run on its way to the disk.
 pub(super) struct Finished {
     pub(super) key: [u8; 16],
     pub(super) index_key: Vec<u8>,
-    pub(super) run: Vec<u8>,
     pub(super) brief: Vec<u8>,
+    /// Without evidence.
+    pub(super) run: Run,
+    /// What was seen, as JSON, until it is written.
     pub(super) evidence: Option<Vec<u8>>,
-    /// What the run adds to the rollups, and where.
+    /// Where that lies in the evidence of its hour, once it is written.
+    pub(super) evidence_at: Option<u64>,
+    /// What the run adds to the rollups.
     pub(super) rollup: Rollup,
-    probe: ProbeId,
-    second: i64,
 }
 
 impl Finished {
     pub(super) fn of(run: &Run) -> Self {
         let key = key_of(run.id);
-        let brief = Brief {
-            id: run.id,
-            started_at: run.started_at,
-            duration_ms: run.duration_ms,
-            outcome: run.outcome,
-            verdict: run.verdict.as_ref().map(in_short),
-        };
+        let evidence = run.evidence.as_ref().map(encode);
+        let run = without_evidence(run);
         Self {
             key,
             index_key: record_key(&run.probe, key),
-            run: encode(&without_evidence(run)),
-            brief: encode(&brief),
-            evidence: run.evidence.as_ref().map(encode),
-            rollup: Rollup::of(run),
-            probe: run.probe.clone(),
-            second: rollup::second_of(run),
+            brief: encode(&Brief::of(&run)),
+            evidence,
+            evidence_at: None,
+            rollup: Rollup::of(&run),
+            run,
         }
     }
 
     /// Key of the rollup that counts the run.
     pub(super) fn rollup_key(&self, level: Level) -> Vec<u8> {
-        rollup::key(level.floor(self.second), &self.probe)
+        rollup::key(level.floor(rollup::second_of(&self.run)), &self.run.probe)
     }
+
+    /// The record of the run.
+    pub(super) fn record(&self) -> Vec<u8> {
+        encode(&Stored {
+            version: STORED_VERSION,
+            evidence: self.evidence_at,
+            run: Cow::Borrowed(&self.run),
+        })
+    }
+}
+
+impl Brief {
+    /// Of a whole run.
+    pub(super) fn of(run: &Run) -> Self {
+        Self {
+            id: run.id,
+            started_at: run.started_at,
+            duration_ms: run.duration_ms,
+            outcome: run.outcome,
+            verdict: run.verdict.as_ref().map(in_short),
+        }
+    }
+}
+
+/// Version of the record of a run. The first was the run itself, with the number of its own at the same place.
+const STORED_VERSION: u16 = 2;
+
+/// The record of a run that is not packed yet.
+#[derive(Serialize, Deserialize)]
+struct Stored<'a> {
+    version: u16,
+    /// Place in the evidence of its hour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    evidence: Option<u64>,
+    run: Cow<'a, Run>,
+}
+
+/// Reads the record of a run, of any version.
+pub(super) fn decode_run(key: &[u8], bytes: &[u8]) -> Result<Kept, Error> {
+    #[derive(Deserialize)]
+    struct Version {
+        version: u16,
+    }
+    if decode::<Version>(key, bytes)?.version < STORED_VERSION {
+        let run = decode(key, bytes)?;
+        return Ok(Kept {
+            run,
+            evidence: None,
+        });
+    }
+    let stored: Stored<'_> = decode(key, bytes)?;
+    Ok(Kept {
+        run: stored.run.into_owned(),
+        evidence: stored.evidence,
+    })
 }
 
 fn without_evidence(run: &Run) -> Run {
@@ -157,8 +211,8 @@ fn without_evidence(run: &Run) -> Run {
         provider: run.provider.clone(),
         environment: run.environment.clone(),
         location: run.location.clone(),
-        scheduled_at: run.scheduled_at,
-        started_at: run.started_at,
+        scheduled_at: run.scheduled_at.map(whole_ms),
+        started_at: whole_ms(run.started_at),
         duration_ms: run.duration_ms,
         outcome: run.outcome,
         verdict: run.verdict.clone(),
@@ -166,6 +220,11 @@ fn without_evidence(run: &Run) -> Run {
         warnings: run.warnings.clone(),
         evidence,
     }
+}
+
+/// Packed runs keep no finer parts of their times, and a run should not change with its place.
+fn whole_ms(at: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
 }
 
 /// Run ids sort by time, byte for byte.
@@ -195,24 +254,6 @@ pub(super) fn decode<T: DeserializeOwned>(key: &[u8], bytes: &[u8]) -> Result<T,
         id: name_of(key),
         source,
     })
-}
-
-/// The outcome of a stored run, without building the rest.
-pub(super) fn outcome_of(key: &[u8], bytes: &[u8]) -> Result<Outcome, Error> {
-    #[derive(Deserialize)]
-    struct Part {
-        outcome: Outcome,
-    }
-    decode::<Part>(key, bytes).map(|part| part.outcome)
-}
-
-/// The probe of a stored run, without building the rest.
-pub(super) fn probe_of(key: &[u8], bytes: &[u8]) -> Result<ProbeId, Error> {
-    #[derive(Deserialize)]
-    struct Part {
-        probe: ProbeId,
-    }
-    decode::<Part>(key, bytes).map(|part| part.probe)
 }
 
 fn name_of(key: &[u8]) -> String {

@@ -15,7 +15,8 @@ use crate::taxonomy::{Class, Outcome, Stage};
 const VERSION: u16 = 1;
 
 /// How much time one rollup covers. Days are those of UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Level {
     Minute,
     Hour,
@@ -176,6 +177,12 @@ pub(super) fn key(start: i64, probe: &ProbeId) -> Vec<u8> {
 /// What the keys of rollups that begin at `start` begin with.
 pub(super) fn start_key(start: i64) -> [u8; 8] {
     u64::try_from(start).unwrap_or(0).to_be_bytes()
+}
+
+/// The second in the key of a rollup.
+pub(super) fn start_in(key: &[u8]) -> i64 {
+    let start = key.first_chunk().copied().map_or(0, u64::from_be_bytes);
+    i64::try_from(start).unwrap_or(i64::MAX)
 }
 
 /// The probe in the key of a rollup.

@@ -1,3 +1,6 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -8,16 +11,16 @@ use crate::taxonomy::{Class, Stage};
 
 const START: &str = "2026-06-01T00:00:00Z";
 
-fn probe(name: &str) -> ProbeId {
+pub(super) fn probe(name: &str) -> ProbeId {
     ProbeId::new("acme", name, None)
 }
 
-fn at(second: u64) -> Timestamp {
+pub(super) fn at(second: u64) -> Timestamp {
     START.parse::<Timestamp>().unwrap() + SignedDuration::from_secs(second.cast_signed())
 }
 
 /// The id of the run that begins at this second.
-fn id(second: u64) -> RunId {
+pub(super) fn id(second: u64) -> RunId {
     let mut bytes = record::first_key_at(at(second));
     bytes[6] = 0x70;
     bytes[8] = 0x80;
@@ -37,7 +40,7 @@ fn intent(name: &str, second: u64) -> Intent {
     }
 }
 
-fn run(name: &str, second: u64, outcome: Outcome) -> Run {
+pub(super) fn run(name: &str, second: u64, outcome: Outcome) -> Run {
     let run = intent(name, second).unknown(Class::RequestTimeout, "no answer".to_owned());
     let exchange = Exchange {
         stage: Stage::TokenExchange,
@@ -70,20 +73,20 @@ fn run(name: &str, second: u64, outcome: Outcome) -> Run {
     }
 }
 
-fn open(folder: &TempDir) -> Opened {
+pub(super) fn open(folder: &TempDir) -> Opened {
     Store::open(folder.path()).unwrap()
 }
 
-/// Runs from before the first second go, and evidence from before the second.
-fn horizon(runs: u64, evidence: u64) -> Horizon {
-    Horizon {
-        runs: at(runs),
-        evidence: at(evidence),
-        rollups: at(0),
+/// Limits that keep runs and evidence so many seconds.
+fn keep(runs: u64, evidence: u64) -> Limits {
+    Limits {
+        runs: Duration::from_secs(runs),
+        evidence: Duration::from_secs(evidence),
+        ..Limits::default()
     }
 }
 
-fn all() -> Query {
+pub(super) fn all() -> Query {
     Query {
         probe: None,
         outcome: None,
@@ -227,36 +230,32 @@ async fn many_runs_at_once_are_all_there_after_a_reopen() {
 }
 
 #[tokio::test]
-async fn purge_takes_away_what_is_older_and_nothing_else() {
+async fn what_is_older_than_it_is_kept_goes_and_nothing_else() {
+    const HOUR: u64 = 3600;
     let folder = TempDir::new().unwrap();
     let store = open(&folder).store;
-    for second in 1..=6 {
-        let mut run = run("prod", second, Outcome::Failed);
+    for hour in 1..=6 {
+        let mut run = run("prod", hour * HOUR, Outcome::Failed);
         run.evidence.as_mut().unwrap().page = Some(PageEvidence {
             screenshot: Some(vec![1]),
             ..PageEvidence::default()
         });
         store.append(&run).await.unwrap();
     }
-    let purged = store.purge(horizon(3, 5)).await.unwrap();
-    assert_eq!(
-        purged,
-        Purged {
-            runs: 2,
-            evidence: 4,
-            rollups: 0
-        }
-    );
-    assert_eq!(ids(&store, all()).await, [6, 5, 4, 3].map(id));
-    assert_eq!(
-        store.newest(vec![probe("prod")], 9).await.unwrap()[0].len(),
-        4
-    );
-    for (second, there) in [(4, false), (5, true)] {
-        assert_eq!(store.evidence(id(second)).await.unwrap().is_some(), there);
-        assert_eq!(store.screenshot(id(second)).await.unwrap().is_some(), there);
+    let limits = keep(7 * HOUR, 5 * HOUR);
+    let tended = store.tend(limits, at(10 * HOUR)).await.unwrap();
+    assert_eq!(tended.runs, 2);
+    let hours = |hours: &[u64]| hours.iter().map(|hour| id(hour * HOUR)).collect::<Vec<_>>();
+    assert_eq!(ids(&store, all()).await, hours(&[6, 5, 4, 3]));
+    let newest = store.newest(vec![probe("prod")], 9).await.unwrap();
+    assert_eq!(newest[0].len(), 4);
+    for (hour, there) in [(4, false), (5, true)] {
+        let id = id(hour * HOUR);
+        assert_eq!(store.evidence(id).await.unwrap().is_some(), there);
+        assert_eq!(store.screenshot(id).await.unwrap().is_some(), there);
     }
-    assert_eq!(store.purge(horizon(3, 5)).await.unwrap(), Purged::default());
+    let tended = store.tend(limits, at(10 * HOUR)).await.unwrap();
+    assert_eq!((tended.runs, tended.rollups), (0, 0));
 }
 
 #[tokio::test]
@@ -395,29 +394,34 @@ async fn a_run_that_is_written_again_counts_once() {
 
 #[tokio::test]
 async fn rollups_outlive_their_runs_but_for_those_by_the_minute() {
+    const DAY: u64 = 86_400;
     let folder = TempDir::new().unwrap();
     let store = open(&folder).store;
-    for second in [10, 4000, 90_000] {
-        store
-            .append(&run("prod", second, Outcome::Failed))
-            .await
-            .unwrap();
+    for second in [10, 4000, DAY + 10] {
+        let run = run("prod", second, Outcome::Failed);
+        store.append(&run).await.unwrap();
     }
-    let purged = store.purge(horizon(90_000, 90_000)).await.unwrap();
-    assert_eq!((purged.runs, purged.rollups), (2, 2));
     let counted = async |from, to| {
         let stats = store.stats(probe("prod"), Span::new(at(from), at(to)));
         stats.await.unwrap().outcomes.failed
     };
-    assert_eq!(counted(0, 86_400).await, 2);
-    assert_eq!(counted(3600, 7200).await, 1);
-    let horizon = Horizon {
-        rollups: at(100_000),
-        ..horizon(90_000, 90_000)
+    // First from the database, then from packs.
+    for now in [DAY + 100, 5 * DAY] {
+        let limits = keep(now - DAY, DAY);
+        store.tend(limits, at(now)).await.unwrap();
+        assert_eq!(ids(&store, all()).await, [id(DAY + 10)]);
+        assert_eq!(counted(0, DAY).await, 2);
+        assert_eq!(counted(3600, 7200).await, 1);
+        assert_eq!(counted(3960, 4080).await, 0);
+        assert_eq!(counted(DAY, DAY + 60).await, 1);
+    }
+    let limits = Limits {
+        rollups: Duration::from_secs(4 * DAY),
+        ..keep(DAY, DAY)
     };
-    store.purge(horizon).await.unwrap();
-    assert_eq!(counted(3600, 7200).await, 0);
-    assert_eq!(counted(86_400, 172_800).await, 1);
+    store.tend(limits, at(5 * DAY)).await.unwrap();
+    assert_eq!(counted(0, DAY).await, 0);
+    assert_eq!(counted(DAY, 2 * DAY).await, 1);
 }
 
 /// Every record of a store as format 1 wrote it, a line each.
@@ -471,5 +475,10 @@ async fn a_store_of_format_1_is_taken_over_whole() {
         let span = Span::new(at(0), at(10_000));
         assert_eq!(store.overview(span).await.unwrap(), expected);
         assert_eq!(expected.len(), 2);
+        // The second time from packs.
+        store
+            .tend(keep(864_000, 864_000), at(200_000))
+            .await
+            .unwrap();
     }
 }

@@ -1,22 +1,31 @@
 //! The one thread that writes. What waits is written as one transaction and made durable by one flush, so that many
 //! runs that end together cost as much as one.
+//!
+//! What cannot be written, because the disk is full or broken, waits here in memory until it can; see [`backlog`].
 
-use std::convert::Infallible;
-use std::ops::Index;
-use std::sync::{Mutex, PoisonError, mpsc};
+mod apply;
+mod backlog;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use sled::Transactional;
-use sled::transaction::{ConflictableTransactionError, TransactionError, TransactionalTree};
 use tokio::sync::oneshot;
 
-use super::Error;
 use super::parts::{Part, Trees};
-use super::record::{self, Finished};
-use super::rollup::{Level, Rollup};
+use super::record::Finished;
+use super::slot::Slot;
+use super::{Error, disk, room};
+
+use backlog::Backlog;
 
 /// Requests that share one flush at most.
 const GROUP: usize = 256;
+
+/// How often what could not be written is tried again.
+const RETRY: Duration = Duration::from_secs(2);
 
 /// One change of the store.
 pub(super) enum Change {
@@ -26,44 +35,66 @@ pub(super) enum Change {
     Finish(Box<Finished>),
 }
 
-struct Request {
-    changes: Vec<Change>,
-    done: oneshot::Sender<Result<(), sled::Error>>,
+type Answer = oneshot::Sender<Result<(), Error>>;
+
+/// Works out changes from what is stored, while nobody else reads or writes.
+type Alone = Box<dyn FnOnce(&Trees) -> Result<Vec<Change>, Error> + Send>;
+
+enum Request {
+    Write(Vec<Change>, Answer),
+    Alone(Alone, Answer),
 }
 
 /// Where changes are handed in.
-pub(super) struct Queue(Mutex<Option<mpsc::Sender<Request>>>);
+pub(super) struct Queue {
+    requests: Mutex<Option<mpsc::Sender<Request>>>,
+    waiting: Arc<AtomicUsize>,
+}
 
 impl Queue {
-    /// Durable when it returns `Ok`; not written at all otherwise.
+    /// Durable when it returns `Ok`. With [`Error::Waiting`] it is kept in memory and written as soon as it can be.
     pub(super) async fn write(&self, changes: Vec<Change>) -> Result<(), Error> {
-        let done = self.hand_in(changes)?;
-        Ok(done.await.map_err(|_| Error::Closed)??)
+        let (answer, done) = oneshot::channel();
+        self.hand_in(Request::Write(changes, answer))?;
+        done.await.map_err(|_| Error::Closed)?
     }
 
     /// The same outside the runtime.
     pub(super) fn write_blocking(&self, changes: Vec<Change>) -> Result<(), Error> {
-        let done = self.hand_in(changes)?;
+        let (answer, done) = oneshot::channel();
+        self.hand_in(Request::Write(changes, answer))?;
         // The writing thread answers everything that it took.
-        Ok(futures::executor::block_on(done).map_err(|_| Error::Closed)??)
+        futures::executor::block_on(done).map_err(|_| Error::Closed)?
     }
 
-    fn hand_in(
+    /// Writes changes that are worked out while nobody else reads or writes; not written at all when it fails. Outside
+    /// the runtime.
+    pub(super) fn alone(
         &self,
-        changes: Vec<Change>,
-    ) -> Result<oneshot::Receiver<Result<(), sled::Error>>, Error> {
-        let (done, answer) = oneshot::channel();
-        let queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let queue = queue.as_ref().ok_or(Error::Closed)?;
-        queue
-            .send(Request { changes, done })
-            .map_err(|_| Error::Closed)?;
-        Ok(answer)
+        work: impl FnOnce(&Trees) -> Result<Vec<Change>, Error> + Send + 'static,
+    ) -> Result<(), Error> {
+        let (answer, done) = oneshot::channel();
+        self.hand_in(Request::Alone(Box::new(work), answer))?;
+        futures::executor::block_on(done).map_err(|_| Error::Closed)?
+    }
+
+    /// Changes that are in memory only.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    fn hand_in(&self, request: Request) -> Result<(), Error> {
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let requests = requests.as_ref().ok_or(Error::Closed)?;
+        requests.send(request).map_err(|_| Error::Closed)
     }
 
     /// What was handed in is still written.
     pub(super) fn close(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
     }
 }
 
@@ -79,99 +110,159 @@ impl Writer {
     }
 }
 
-pub(super) fn start(trees: Trees) -> (Queue, Writer) {
+pub(super) fn start(slot: Arc<Slot>, folder: PathBuf) -> (Queue, Writer) {
     let (sender, receiver) = mpsc::channel();
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let mut writing = Writing {
+        slot,
+        folder,
+        backlog: Backlog::default(),
+        tried: Instant::now(),
+        waiting: Arc::clone(&waiting),
+        failing: false,
+    };
     let thread = thread::Builder::new()
         .name("store".to_owned())
-        .spawn(move || write_until_closed(&trees, &receiver))
+        .spawn(move || writing.until_closed(&receiver))
         .expect("a thread can be started while the daemon starts");
-    (Queue(Mutex::new(Some(sender))), Writer(thread))
+    let queue = Queue {
+        requests: Mutex::new(Some(sender)),
+        waiting,
+    };
+    (queue, Writer(thread))
 }
 
-fn write_until_closed(trees: &Trees, requests: &mpsc::Receiver<Request>) {
-    while let Ok(first) = requests.recv() {
-        let mut group = vec![first];
-        group.extend(requests.try_iter().take(GROUP - 1));
-        let result = write(trees, &group);
-        if let Err(error) = &result {
+struct Writing {
+    slot: Arc<Slot>,
+    folder: PathBuf,
+    backlog: Backlog,
+    /// When the backlog was last tried.
+    tried: Instant,
+    waiting: Arc<AtomicUsize>,
+    /// Whether the last write failed.
+    failing: bool,
+}
+
+impl Writing {
+    fn until_closed(&mut self, requests: &mpsc::Receiver<Request>) {
+        let mut next = None;
+        loop {
+            let request = match next.take() {
+                Some(request) => Ok(request),
+                None if self.backlog.is_empty() => requests.recv().map_err(Into::into),
+                None => requests.recv_timeout(RETRY),
+            };
+            self.try_again();
+            match request {
+                Ok(Request::Write(changes, answer)) => {
+                    let mut group = vec![(changes, answer)];
+                    while group.len() < GROUP && next.is_none() {
+                        match requests.try_recv() {
+                            Ok(Request::Write(changes, answer)) => group.push((changes, answer)),
+                            Ok(other) => next = Some(other),
+                            Err(_) => break,
+                        }
+                    }
+                    self.write(group);
+                }
+                // Whoever asked may have been cancelled.
+                Ok(Request::Alone(work, answer)) => drop(answer.send(self.alone(work))),
+                Err(mpsc::RecvTimeoutError::Timeout) => (),
+                Err(mpsc::RecvTimeoutError::Disconnected) => break,
+            }
+            self.waiting.store(self.backlog.len(), Ordering::Relaxed);
+        }
+        if !self.backlog.is_empty() {
             tracing::error!(
-                error = error as &dyn std::error::Error,
-                "cannot write to the store"
+                changes = self.backlog.len(),
+                "lost: they could not be written before the store was closed"
             );
         }
-        for request in group {
-            // Whoever asked may have been cancelled.
-            let _ = request.done.send(result.clone());
+    }
+
+    fn write(&mut self, group: Vec<(Vec<Change>, Answer)>) {
+        let (mut changes, answers): (Vec<_>, Vec<_>) = group.into_iter().unzip();
+        // What waits comes first: a record may be in there that these replace.
+        let written = self.backlog.is_empty() && self.try_write(&mut changes);
+        if !written {
+            self.backlog.extend(changes.into_iter().flatten());
+        }
+        for answer in answers {
+            let _ = answer.send(if written { Ok(()) } else { Err(Error::Waiting) });
         }
     }
-}
 
-fn write(trees: &Trees, group: &[Request]) -> sled::Result<()> {
-    let changes = || group.iter().flat_map(|request| &request.changes);
-    let written = trees.all().transaction(|trees| {
-        let trees = Parts(trees);
-        changes().try_for_each(|change| trees.apply(change))
-    });
-    match written {
-        Ok(()) => trees.flush(),
-        Err(TransactionError::Storage(error)) => Err(error),
-        Err(TransactionError::Abort(never)) => match never {},
+    fn try_write(&mut self, changes: &mut [Vec<Change>]) -> bool {
+        let result = self.slot.read(|trees| {
+            let mut changes: Vec<&mut Change> = changes.iter_mut().flatten().collect();
+            apply::evidence(trees, &mut changes);
+            Ok(apply::all(trees, &changes)?)
+        });
+        self.note(result)
     }
-}
 
-/// The trees inside a transaction.
-struct Parts<'a>(&'a [TransactionalTree]);
-
-impl Index<Part> for Parts<'_> {
-    type Output = TransactionalTree;
-
-    fn index(&self, part: Part) -> &TransactionalTree {
-        &self.0[part.index()]
-    }
-}
-
-impl Parts<'_> {
-    fn apply(&self, change: &Change) -> Result<(), ConflictableTransactionError<Infallible>> {
-        match change {
-            Change::Put(part, key, value) => {
-                self[*part].insert(&key[..], &value[..])?;
-            }
-            Change::Remove(part, key) => {
-                self[*part].remove(&key[..])?;
-            }
-            Change::Finish(run) => {
-                self[Part::Open].remove(&run.key)?;
-                let known = self[Part::Runs].insert(&run.key, &run.run[..])?;
-                if known.is_none() {
-                    self.count(run)?;
-                }
-                self[Part::ByProbe].insert(&run.index_key[..], &run.brief[..])?;
-                if let Some(evidence) = &run.evidence {
-                    self[Part::Evidence].insert(&run.key, &evidence[..])?;
-                }
-            }
+    fn alone(&mut self, work: Alone) -> Result<(), Error> {
+        if !self.backlog.is_empty() {
+            return Err(Error::Waiting);
         }
-        Ok(())
+        let done = self.slot.alone(|trees| {
+            let changes = work(trees)?;
+            Ok(apply::all(trees, &changes.iter().collect::<Vec<_>>())?)
+        });
+        if let Err(Error::Database(_)) = &done {
+            self.recover();
+        }
+        done
     }
 
-    /// A run is counted where it is written, once.
-    fn count(&self, run: &Finished) -> Result<(), ConflictableTransactionError<Infallible>> {
-        for level in Level::ALL {
-            let (tree, key) = (&self[Part::Rollups(level)], run.rollup_key(level));
-            let mut rollup = run.rollup.clone();
-            if let Some(bytes) = tree.get(&key)? {
-                match record::decode::<Rollup>(&key, &bytes) {
-                    Ok(before) => rollup.merge(&before),
-                    Err(error) => {
-                        tracing::error!(
-                            error = &error as &dyn std::error::Error,
-                            "a rollup begins anew"
-                        );
-                    }
-                }
-            }
-            tree.insert(key, record::encode(&rollup))?;
+    /// Whether it was written. A database that has failed once refuses everything until it is opened again.
+    fn note(&mut self, result: Result<(), Error>) -> bool {
+        let Err(error) = result else {
+            self.failing = false;
+            return true;
+        };
+        // Once is enough until it works again.
+        if !self.failing {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "cannot write to the store: going on in memory until it can be written"
+            );
         }
-        Ok(())
+        self.failing = true;
+        self.recover();
+        false
+    }
+
+    /// Writes what waits, from time to time.
+    fn try_again(&mut self) {
+        if self.backlog.is_empty() || self.tried.elapsed() < RETRY {
+            return;
+        }
+        self.tried = Instant::now();
+        if self.slot.is_down() {
+            self.recover();
+        }
+        let mut changes = self.backlog.take();
+        let count: usize = changes.iter().map(Vec::len).sum();
+        if self.try_write(&mut changes) {
+            tracing::warn!(
+                changes = count,
+                "the store can be written again: nothing waits in memory any more"
+            );
+        } else {
+            self.backlog.put_back(changes);
+        }
+    }
+
+    /// Makes room where that is what is missing, and opens the database again.
+    fn recover(&mut self) {
+        self.tried = Instant::now();
+        room::in_need(&self.folder);
+        if let Err(error) = self.slot.reopen(|| disk::reopen(&self.folder)) {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "the store cannot be opened again yet"
+            );
+        }
     }
 }

@@ -145,6 +145,8 @@ instruments! {
         OWN [], "Browser sessions in use.";
     store_bytes: Gauge<u64> = u64_gauge Gauge "authcanary_store_bytes", "By",
         OWN [], "Size of the store on disk.";
+    store_waiting: Gauge<u64> = u64_gauge Gauge "authcanary_store_waiting_changes", "{change}",
+        OWN [], "Changes that wait in memory because the store cannot be written to.";
     store_quarantined: Gauge<u64> = u64_gauge Gauge "authcanary_store_quarantined", "1",
         OWN [], "Whether the store could not be read at the start and an empty one took its place.";
     config_last_reload_successful: Gauge<u64> = u64_gauge Gauge "authcanary_config_last_reload_successful", "1",

@@ -56,6 +56,7 @@ pub(crate) fn probe(environment: &str) -> Probe {
         budget: Budget::default(),
         expires: Expires::default(),
         alerts: Alerts::default(),
+        maintenance: vec![],
         source: PathBuf::from("probes/acme.yaml"),
     }
 }
@@ -123,6 +124,8 @@ pub(crate) fn settings(store: &Path, probes: Vec<Probe>) -> Settings {
         access: Access::default(),
         grace: Duration::from_secs(30),
         telemetry: None,
+        notify: None,
+        settle: jiff::SignedDuration::ZERO,
         changes: Box::pin(futures::stream::empty()),
     }
 }

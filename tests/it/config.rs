@@ -251,6 +251,21 @@ fn shipped_probes_are_valid() {
 }
 
 #[test]
+fn every_kind_of_channel_has_its_section() {
+    let document = fs::read_to_string("docs/channels.md").unwrap();
+    let schema = schema(Some(FileKind::Daemon));
+    let kinds = schema["$defs"]["Channel"]["properties"]
+        .as_object()
+        .unwrap();
+    for kind in kinds.keys() {
+        assert!(
+            document.contains(&format!("{kind}: ")) || document.contains(&format!("{kind}:\n")),
+            "{kind}"
+        );
+    }
+}
+
+#[test]
 fn every_key_is_documented() {
     let document = fs::read_to_string("docs/files.md").unwrap();
     let mut missing = Vec::new();

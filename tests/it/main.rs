@@ -1,6 +1,7 @@
 //! Tests without a browser, in one binary.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod alerts;
 mod api;
 mod architecture;
 mod audit;
@@ -12,10 +13,12 @@ mod crash;
 mod daemon;
 mod dashboards;
 mod doctor;
+mod full;
 mod loopback;
 mod notify;
 mod otlp;
 mod reload;
+mod replay;
 mod serving;
 mod systemd;
 mod telemetry;

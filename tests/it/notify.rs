@@ -1,5 +1,6 @@
 //! Notices against receivers that take them, fail, hang, limit and drop.
 
+mod kill;
 mod outbox;
 mod receiver;
 mod vendors;

@@ -10,6 +10,7 @@ use authcanary::http::{Http, Settings};
 use authcanary::notify::sender::{self, Outbox};
 use authcanary::notify::{Channel, Edge, Event, News, Origin, sample};
 use authcanary::store::{Batch, Store};
+use authcanary::telemetry::Telemetry;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout_at};
@@ -146,7 +147,13 @@ async fn alertmanager_holds_an_alert_until_its_end() {
         },
         edge: Edge::new(&http, None).unwrap(),
     };
-    let (outbox, worker) = Outbox::open(store.clone(), settings).await.unwrap();
+    let (outbox, worker) = Outbox::open(
+        store.clone(),
+        std::sync::Arc::new(Telemetry::new("fra1").unwrap()),
+        settings,
+    )
+    .await
+    .unwrap();
     let work = tokio::spawn(worker.run());
     outbox
         .tell(vec![news(Event::Fired)], Batch::new())

@@ -2,11 +2,18 @@
 
 use authcanary::notify::outbox::{Outcome, Thread};
 use authcanary::notify::sender::{self, Outbox};
+use std::sync::Arc;
+
 use authcanary::store::{Batch, Store};
+use authcanary::telemetry::Telemetry;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::*;
+
+fn telemetry() -> Arc<Telemetry> {
+    Arc::new(Telemetry::new("fra1").unwrap())
+}
 
 /// An outbox at work, as after the start of a daemon.
 struct Post {
@@ -24,7 +31,9 @@ impl Post {
             origin: Origin::default(),
             edge: desk.edge.clone(),
         };
-        let (outbox, worker) = Outbox::open(store.clone(), settings).await.unwrap();
+        let (outbox, worker) = Outbox::open(store.clone(), telemetry(), settings)
+            .await
+            .unwrap();
         Self {
             outbox,
             work: tokio::spawn(worker.run()),
@@ -172,7 +181,9 @@ async fn what_was_stored_and_not_sent_is_sent_by_the_next_process() {
         origin: Origin::default(),
         edge: desk.edge.clone(),
     };
-    let (outbox, worker) = Outbox::open(store.clone(), settings).await.unwrap();
+    let (outbox, worker) = Outbox::open(store.clone(), telemetry(), settings)
+        .await
+        .unwrap();
     // Taken in, and not a moment longer.
     let work = tokio::spawn(worker.run());
     outbox

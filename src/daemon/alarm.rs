@@ -1,0 +1,195 @@
+//! What keeps the desk of alerts going: time, the things that stand, and the figures of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::alert::{Kind, Scope, Severity, State, Stream};
+use crate::board::Board;
+use crate::clock;
+use crate::desk::{Condition, Plan, Ward};
+use crate::duty::Duty;
+use crate::expiry::{self, Expiry};
+use crate::notify::outbox::{self, Thread};
+use crate::phrase;
+use crate::probe::{Probe, ProbeId};
+use crate::telemetry::Telemetry;
+
+/// How often time comes to the desk.
+const TICK: Duration = Duration::from_secs(5);
+
+/// What ends so soon is told, and then told again as urgent.
+const ENDS_SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
+const ENDS_NOW: SignedDuration = SignedDuration::from_hours(2 * 24);
+
+/// A notice that could not be delivered for so long is a fault of its own, told through the channels that work.
+const STUCK_AFTER: SignedDuration = SignedDuration::from_mins(10);
+
+/// What the configuration says about alerts.
+pub(super) fn plan<'a>(
+    location: &str,
+    settle: SignedDuration,
+    probes: impl IntoIterator<Item = &'a Probe>,
+) -> Plan {
+    let probes = probes.into_iter();
+    Plan {
+        location: location.to_owned(),
+        settle,
+        probes: probes
+            .map(|probe| (probe.id.clone(), Ward::from(probe)))
+            .collect(),
+    }
+}
+
+/// Goes round until it is dropped. `quarantined` tells that a broken store was put aside at the start.
+pub(super) async fn keep_watch(
+    duty: Duty,
+    board: Arc<Board>,
+    telemetry: Arc<Telemetry>,
+    quarantined: Option<String>,
+) {
+    let began = clock::now();
+    let mut pulse = interval(TICK);
+    pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        pulse.tick().await;
+        let now = clock::now();
+        let threads = duty.outbox().threads().await.unwrap_or_default();
+        let mut conditions = endings(&board, now);
+        conditions.extend(stuck(&threads, now));
+        conditions.extend(quarantined.iter().map(|folder| put_aside(folder, began)));
+        if let Err(error) = duty.tick(conditions).await {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "alerts cannot be stored or told"
+            );
+        }
+        show(&duty, &board, &telemetry, &threads).await;
+    }
+}
+
+/// The figures of alerts, notices and baselines.
+async fn show(duty: &Duty, board: &Board, telemetry: &Telemetry, threads: &[Thread]) {
+    let cases = duty.alerts().await;
+    let firing = cases
+        .iter()
+        .filter(|case| case.alert.state == State::Firing);
+    telemetry.set_alerts_firing(firing.map(|case| (case.alert.severity, case.alert.kind)));
+    telemetry.set_notification_oldest_pending(outbox::oldest_pending(threads));
+    let probes: Vec<Arc<Probe>> = board
+        .read()
+        .values()
+        .map(|slot| Arc::clone(&slot.probe))
+        .collect();
+    for probe in probes {
+        let explained = duty.explain(&probe.id).await;
+        let failed = explained.iter().find(|it| it.stream == Stream::Failed);
+        telemetry.set_baseline_failure_ratio(&probe, failed.map(|it| it.baseline));
+        let ratio = failed.map(|it| it.window.as_ref().map_or(0.0, |window| window.rate()));
+        telemetry.set_failure_ratio(&probe, ratio);
+    }
+}
+
+/// Certificates, secrets and passwords that end soon. What ends at several probes on the same day is one alert.
+fn endings(board: &Board, now: Timestamp) -> Vec<Condition> {
+    let mut ends = BTreeMap::<String, (Expiry, Vec<Arc<Probe>>)>::new();
+    let probes: Vec<Arc<Probe>> = board
+        .read()
+        .values()
+        .map(|slot| Arc::clone(&slot.probe))
+        .collect();
+    for probe in probes {
+        for expiry in board.expiries(&probe.id) {
+            // A refresh token is renewed by the runs themselves.
+            let is_near = expiry.at.duration_since(now) < ENDS_SOON;
+            if expiry.kind == expiry::Kind::RefreshToken || !is_near {
+                continue;
+            }
+            let kind = expiry.kind.as_str();
+            let key = format!("{kind} {} {}", probe.provider, expiry.what);
+            let (_, named) = ends.entry(key).or_insert_with(|| (expiry, Vec::new()));
+            named.push(Arc::clone(&probe));
+        }
+    }
+    ends.into_iter()
+        .map(|(key, (expiry, probes))| ending(key, &expiry, &probes, now))
+        .collect()
+}
+
+fn ending(key: String, expiry: &Expiry, probes: &[Arc<Probe>], now: Timestamp) -> Condition {
+    let left = expiry.at.duration_since(now);
+    let when = match left > SignedDuration::ZERO {
+        true => format!("ends {}", phrase::until(expiry.at, now)),
+        false => format!("ended {}", phrase::ago(expiry.at, now)),
+    };
+    let is_urgent = left < ENDS_NOW;
+    let names: Vec<ProbeId> = probes.iter().map(|probe| probe.id.clone()).collect();
+    let place = names
+        .iter()
+        .map(|id| id.as_str())
+        .collect::<Vec<_>>()
+        .join(", ");
+    let unique = |values: Vec<String>| {
+        let mut values = values;
+        values.sort();
+        values.dedup();
+        values
+    };
+    Condition {
+        key,
+        kind: match expiry.kind {
+            expiry::Kind::SigningKey => Kind::Drift,
+            _ => Kind::Expiry,
+        },
+        severity: match is_urgent && expiry.kind != expiry::Kind::SigningKey {
+            true => Severity::Page,
+            false => Severity::Ticket,
+        },
+        scope: Scope {
+            provider: unique(probes.iter().map(|it| it.provider.clone()).collect()),
+            environment: unique(probes.iter().map(|it| it.environment.clone()).collect()),
+            probe: names,
+            location: Vec::new(),
+        },
+        finding: None,
+        summary: format!("{place}: {} {when}", expiry.what),
+        reason: format!("it is {}", phrase::instant(expiry.at)),
+        since: now,
+    }
+}
+
+/// Notices that a channel has not taken for long.
+fn stuck(threads: &[Thread], now: Timestamp) -> Option<Condition> {
+    let since = outbox::oldest_pending(threads)?;
+    (now.duration_since(since) > STUCK_AFTER).then(|| Condition {
+        key: "outbox".to_owned(),
+        kind: Kind::Monitor,
+        severity: Severity::Page,
+        scope: Scope::default(),
+        finding: None,
+        summary: "notices of this monitor do not arrive: a channel has not taken any for long"
+            .to_owned(),
+        reason: format!("the oldest waits since {}", phrase::instant(since)),
+        since,
+    })
+}
+
+fn put_aside(folder: &str, since: Timestamp) -> Condition {
+    Condition {
+        key: "store".to_owned(),
+        kind: Kind::Monitor,
+        severity: Severity::Ticket,
+        scope: Scope::default(),
+        finding: None,
+        summary:
+            "the store of this monitor could not be read and was put aside: history begins anew"
+                .to_owned(),
+        reason: format!(
+            "what was there is kept in {folder} until you take it away; this alert ends at the next start"
+        ),
+        since,
+    }
+}

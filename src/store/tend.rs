@@ -1,0 +1,106 @@
+//! Looking after the store, a round at a time: pack, purge, make room.
+
+use std::sync::PoisonError;
+
+use jiff::Timestamp;
+
+use super::limits::Limits;
+use super::packer::Packer;
+use super::packs::Sort;
+use super::{Error, Shared, room};
+
+/// Rounds of making room in one go; each takes away a day at most.
+const ROUNDS: usize = 1000;
+
+/// What one round did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tended {
+    /// Runs that are packed now.
+    pub packed: usize,
+    /// Runs that were too old.
+    pub runs: usize,
+    /// Rollups that were too old.
+    pub rollups: usize,
+    /// Bytes that the store takes on disk now.
+    pub bytes: u64,
+}
+
+/// Everything that is due. Blocks.
+pub(super) fn all(shared: &Shared, limits: &Limits, now: Timestamp) -> Result<Tended, Error> {
+    let _one_at_a_time = shared
+        .tending
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    let packer = Packer {
+        slot: &shared.slot,
+        queue: &shared.queue,
+    };
+    let mut tended = purge(shared, &packer, limits, now)?;
+    tended.packed = packer.runs(now)?;
+    packer.rollups(now)?;
+    packer.repack(now)?;
+    packer.sweep()?;
+    room::set_aside(&shared.folder);
+    tended.bytes = make_room(shared, &packer, limits)?;
+    Ok(tended)
+}
+
+/// Takes away what lies beyond the horizon.
+fn purge(
+    shared: &Shared,
+    packer: &Packer<'_>,
+    limits: &Limits,
+    now: Timestamp,
+) -> Result<Tended, Error> {
+    let horizon = limits.horizon(now);
+    let mut tended = Tended {
+        runs: packer.purge(Sort::Runs, horizon.runs)?,
+        rollups: packer.purge(Sort::Rollups, horizon.rollups)?,
+        ..Tended::default()
+    };
+    loop {
+        let old = shared.slot.read(|trees| trees.oldest(horizon))?;
+        if old.changes.is_empty() {
+            break;
+        }
+        tended.runs += old.runs;
+        tended.rollups += old.rollups;
+        shared.queue.write_blocking(old.changes)?;
+    }
+    let before = u64::try_from(horizon.evidence.as_millisecond()).unwrap_or(0);
+    room::drop_evidence_before(&shared.folder, before)?;
+    Ok(tended)
+}
+
+/// Evidence goes first, then history; the database stays. Gives the bytes that the store takes in the end.
+fn make_room(shared: &Shared, packer: &Packer<'_>, limits: &Limits) -> Result<u64, Error> {
+    let folder = &shared.folder;
+    let mut used = room::used(folder)?;
+    for _ in 0..ROUNDS {
+        let over = used.saturating_sub(limits.size_bytes);
+        let wanted = room::missing(folder).max(over);
+        if wanted == 0 {
+            return Ok(used);
+        }
+        // A little more, so that it is not the same again in a minute.
+        let wanted = wanted + limits.size_bytes / 20;
+        if room::drop_evidence(folder, wanted)? == 0 {
+            let Some((sort, day)) = shared.slot.read(|trees| room::oldest_day(&trees.packs))?
+            else {
+                tracing::warn!(
+                    store.bytes = used,
+                    "the store takes more than store.max_size, and nothing is left that may go"
+                );
+                return Ok(used);
+            };
+            let rows = packer.drop_day(sort, day)?;
+            tracing::warn!(
+                rows,
+                kind = sort.ending(),
+                "took away the oldest day to make room"
+            );
+        }
+        used = room::used(folder)?;
+    }
+    Ok(used)
+}
