@@ -676,6 +676,7 @@ def monitor():
             lines("Browser sessions", [target(own("authcanary_browser_sessions"), "{{instance}}")], (6, 8), "In use. When all are, runs wait, and those that wait too long are `overloaded`.", "short", draw={"lineInterpolation": "stepAfter"}),
             lines("Size of the store", [target(own("authcanary_store_bytes"), "{{instance}}")], (6, 8), "On disk.", "bytes"),
             lines("Values without room", [target(f'increase({own("authcanary_series_overflow_total", "", "[$window]")})', "{{instance}}")], (6, 8), "Left out because the limit on series was reached; see `telemetry.max_series`.", "short"),
+            lines("Changes that wait for room", [target(own("authcanary_store_waiting_changes"), "{{instance}}")], (6, 8), "Kept in memory because the disk is full; a restart loses them.", "short", limits=((1, RED),)),
             lines("Telemetry lost", [target(f'sum by (signal, reason) (increase({own("authcanary_otlp_lost_total", "", "[$window]")}))', "{{signal}} {{reason}}")], (6, 8), "Spans, log records and rounds of figures that the collector did not get.", "short"),
             row("Alerts and notices"),
             lines("Alerts firing", [target(f'sum by (severity, kind) ({own("authcanary_alerts_firing")})', "{{severity}} {{kind}}")], (8, 8), "", "short", draw=AREA | {"lineInterpolation": "stepAfter"}),

@@ -86,6 +86,16 @@ pub enum Error {
     Closed,
 }
 
+impl Error {
+    /// What a write means for one who may go on from memory: it is kept when the disk is full, and written later.
+    pub fn unless_kept(result: Result<(), Self>) -> Result<(), Self> {
+        match result {
+            Err(Self::Waiting { .. }) => Ok(()),
+            other => other,
+        }
+    }
+}
+
 /// A store that is open, and what was found on opening it.
 pub struct Opened {
     pub store: Store,
