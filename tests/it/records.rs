@@ -12,6 +12,9 @@ use tokio::process::Command;
 
 use crate::common::{Running, every, probe, quick, settings, start, until};
 
+/// Of the environment of a command.
+type Variables<'a> = &'a [(&'a str, &'a str)];
+
 /// A daemon with one run of each of two probes on record.
 async fn with_runs(store: &Path, access: Access) -> Running {
     let slow = every(400 * 86_400, "staging");
@@ -162,7 +165,7 @@ async fn a_token_is_taken_from_where_it_is_kept() {
     std::fs::write(&file, "secret\n").unwrap();
     let file = format!("file:{}", file.display());
     let url = ("AUTHCANARY_URL", daemon.base.as_str());
-    let good: [(&[&str], &[(&str, &str)]); 3] = [
+    let good: [(&[&str], Variables<'_>); 3] = [
         (&["runs"], &[url, ("AUTHCANARY_TOKEN", "secret")]),
         (&["runs", "--token", "env:MINE"], &[url, ("MINE", "secret")]),
         (&["runs", "--token", &file], &[url]),
