@@ -120,13 +120,6 @@ impl Timeline {
     fn all_good(&mut self, who: &[Who], span: i64) -> &mut Self {
         self.go(who, span, |who, second, _| good(who, second))
     }
-
-    fn tick(&mut self, span: i64) -> &mut Self {
-        self.now += span;
-        self.changes.extend(self.detector.tick(at(self.now)));
-        self
-    }
-
     /// What has changed since the last call, in words.
     fn said(&mut self) -> Vec<String> {
         let changes = std::mem::take(&mut self.changes);

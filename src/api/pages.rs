@@ -61,6 +61,7 @@ pub(super) async fn index(Extract(state): Extract<State>) -> Page {
     };
     let (failing, unjudged) = (count(Outcome::Failed), count(Outcome::Unknown));
     render(&Index {
+        alerts: alerts::open(&state, now).await,
         failing,
         unjudged,
         probes,
@@ -89,12 +90,14 @@ pub(super) async fn probe(
         let span = Span::last(SignedDuration::from_hours(hours), now);
         sums.push((title, state.store.stats(name.clone(), span).await?));
     }
+    let watch = state.duty.explain(&name).await;
     render(&ProbePage {
         row: Row::new(&slot, &runs, now),
         cadence: cadence(&slot.probe.cadence),
         entries,
         sums: sums::table(&sums),
         ends: ends(&state, &slot, now),
+        watch: watch.iter().map(alerts::Watch::new).collect(),
     })
 }
 
@@ -136,6 +139,8 @@ fn render(template: &impl Template) -> Page {
 #[template(path = "index.html")]
 struct Index {
     probes: Vec<Row>,
+    /// Open alerts.
+    alerts: Vec<alerts::Line>,
     failing: usize,
     unjudged: usize,
     not_ready: Vec<NotReady>,
@@ -147,6 +152,7 @@ struct Index {
 struct ProbePage {
     row: Row,
     cadence: String,
+    watch: Vec<alerts::Watch>,
     entries: Vec<Entry>,
     sums: Sums,
     ends: Vec<End>,

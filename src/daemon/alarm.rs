@@ -95,7 +95,7 @@ async fn show(duty: &Duty, board: &Board, telemetry: &Telemetry, threads: &[Thre
 
 /// Certificates, secrets and passwords that end soon. What ends at several probes on the same day is one alert.
 fn endings(board: &Board, now: Timestamp) -> Vec<Condition> {
-    let mut ends: BTreeMap<(&'static str, String), (Expiry, Vec<Arc<Probe>>)> = BTreeMap::new();
+    let mut ends = BTreeMap::<String, (Expiry, Vec<Arc<Probe>>)>::new();
     let probes: Vec<Arc<Probe>> = board
         .read()
         .values()
@@ -108,16 +108,14 @@ fn endings(board: &Board, now: Timestamp) -> Vec<Condition> {
             if expiry.kind == expiry::Kind::RefreshToken || !is_near {
                 continue;
             }
-            let key = (
-                expiry.kind.as_str(),
-                format!("{} {}", probe.provider, expiry.what),
-            );
+            let kind = expiry.kind.as_str();
+            let key = format!("{kind} {} {}", probe.provider, expiry.what);
             let (_, named) = ends.entry(key).or_insert_with(|| (expiry, Vec::new()));
             named.push(Arc::clone(&probe));
         }
     }
     ends.into_iter()
-        .map(|((_, key), (expiry, probes))| ending(key, &expiry, &probes, now))
+        .map(|(key, (expiry, probes))| ending(key, &expiry, &probes, now))
         .collect()
 }
 

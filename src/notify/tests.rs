@@ -1,11 +1,13 @@
 //! What each channel composes: whole payloads as snapshots, and what holds for all of them.
 
-use jiff::SignedDuration;
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::alert::{Deploy, Scope, Severity, State};
+use crate::alert::{Deploy, Fingerprint, Scope, Severity, State};
 use crate::probe::ProbeId;
 
 /// One of each kind.

@@ -6,7 +6,7 @@ use jiff::fmt::rfc2822;
 use serde_json::Value;
 use url::Url;
 
-use super::{Edge, Failure, Receipt, story};
+use super::{Edge, Failure, Receipt, clean};
 use crate::clock;
 use crate::http::{Answer, CourierError, Letter};
 use crate::redact::Redactor;
@@ -62,7 +62,7 @@ impl Secrets {
 
     /// One line without secrets.
     pub(super) fn clean(&self, text: &str) -> String {
-        story::line(&self.redactor.text(text), SAID_LIMIT)
+        clean::line(&self.redactor.text(text), SAID_LIMIT)
     }
 }
 

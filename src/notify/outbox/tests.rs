@@ -1,8 +1,11 @@
 //! Timelines: tell news, send what is due, answer it, and look at who was sent what.
 
+use std::time::Duration;
+
+use super::send::back_off;
 use super::*;
-use crate::alert::State;
-use crate::notify::sample;
+use crate::alert::{Severity, State};
+use crate::notify::{Failure, sample};
 
 const MINUTE: i64 = 60;
 

@@ -67,18 +67,6 @@ async fn two_hundred_kills_around_sending_lose_nothing() {
     }
     for (alert, event) in &told {
         let has_come = |event: &str| arrived.contains_key(&(alert.clone(), event.to_owned()));
-        let has_come = |event: &str| arrived.contains_key(&(alert.clone(), event.to_owned()));
-        let thread = threads.get(alert);
-        let thread = thread.unwrap_or_else(|| {
-            let found: Vec<_> = std::fs::read_dir(desk.folder.path())
-                .unwrap()
-                .map(|it| it.unwrap().path())
-                .collect();
-            panic!(
-                "{alert} is not in the store, which has {:?} {found:?}",
-                threads.keys()
-            )
-        });
         let history = &threads[alert].history;
         let never_sent = history
             .iter()
