@@ -505,7 +505,7 @@ pub struct AlertRule {
     /// what lies within it never alerts. The learned baseline holds when left out.
     #[schemars(range(min = 50.0, max = 99.999))]
     pub objective: Option<f64>,
-    /// Fewest bad runs before an alert on this probe alone. 3 by default, 6 for `latency`; 2 for failures that do not
+    /// Fewest bad runs before an alert on this probe alone. 3 by default, 5 for `latency`; 2 for failures that do not
     /// pass by themselves.
     #[schemars(range(min = 2, max = 40))]
     pub minimum: Option<u32>,

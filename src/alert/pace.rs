@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 /// Hours that are kept, and that the floor is taken from.
-const KEPT_HOURS: usize = 14 * 24;
+const KEPT_HOURS: usize = 8 * 24 + 3;
 /// Days that are compared by the time of day.
 const DAYS: i64 = 7;
 /// So many hours before and after the time of day count as the same.

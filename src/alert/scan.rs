@@ -37,8 +37,8 @@ impl Limits {
     };
     /// For durations, which hang together over longer times.
     pub(super) const DURATIONS: Self = Self {
-        least_bad: 6,
-        least_span_ms: 20 * 60_000,
+        least_bad: 5,
+        least_span_ms: 15 * 60_000,
         least_rate: 0.25,
         spread_ms: 300_000.0,
         least_repeat: 0.05,
