@@ -6,7 +6,7 @@
 #   make bench   figures against other tools, as ratios measured in one run
 #   make setup   only what the others need: a browser and its driver, the Node packages
 
-.PHONY: demo test lint bench setup browser firefox curl prometheus analyzer
+.PHONY: demo test lint bench setup browser firefox curl prometheus alertmanager analyzer
 .DELETE_ON_ERROR:
 
 # npm writes this file last, so it stands for a complete folder and goes when the folder goes.
@@ -38,7 +38,7 @@ bench: setup $(PLAYWRIGHT)
 	cargo bench --locked --bench daemon
 	cargo bench --locked --bench scrape
 
-setup: browser firefox curl prometheus analyzer $(PROVIDER) $(HAR) $(GRAFANA) $(GECKODRIVER)
+setup: browser firefox curl prometheus alertmanager analyzer $(PROVIDER) $(HAR) $(GRAFANA) $(MAIL) $(GECKODRIVER)
 
 browser:
 	@.ci/install chromium=chromium chromedriver=chromium-driver

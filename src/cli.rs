@@ -18,9 +18,12 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::{self, Daemon, FileKind};
+use crate::telemetry::LogLayer;
 
 /// How a command ended, as its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,19 +238,13 @@ fn with_rules(
 /// Settings that the files may hold already and that nothing acts on yet. Nobody should rely on them in silence; a line
 /// goes from here when its part arrives.
 fn not_yet(daemon: &Daemon) -> Vec<String> {
-    let mut notices = Vec::new();
-    let mut note = |is_set: bool, what: &str| {
-        if is_set {
-            notices.push(what.to_owned());
-        }
-    };
-    note(daemon.telemetry.otlp.is_some(), "telemetry.otlp");
     let guarded = daemon
         .probes
         .iter()
         .filter(|probe| !probe.guards.is_empty());
-    notices.extend(guarded.map(|probe| format!("guards of {}", probe.id)));
-    notices
+    guarded
+        .map(|probe| format!("guards of {}", probe.id))
+        .collect()
 }
 
 /// The named file, or the first of the usual places; where there is none, the message names the one that should be.
@@ -278,19 +275,22 @@ fn say(text: &str) -> anyhow::Result<()> {
 
 /// The daemon tells its story; the other commands speak by their results, and log only what is odd.
 fn start_log(filter: Option<&str>, format: LogFormat, command: &Command) -> anyhow::Result<()> {
-    let usual = if matches!(command, Command::Serve) {
-        "authcanary=info,warn"
-    } else {
+    let usual = match command {
+        // What exporters say of their failures is said in the daemon's own words.
+        Command::Serve => "authcanary=info,warn,opentelemetry=off",
         // A certificate that is refused is part of the result.
-        "error,rustls_platform_verifier=off"
+        _ => "error,opentelemetry=off,rustls_platform_verifier=off",
     };
     let filter = EnvFilter::try_new(filter.unwrap_or(usual)).context("--log is no filter")?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => log.json().init(),
-    }
+    let to_stderr = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let to_stderr = match format {
+        LogFormat::Text => to_stderr.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => to_stderr.json().boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(to_stderr)
+        .with(LogLayer)
+        .init();
     Ok(())
 }

@@ -29,5 +29,5 @@ pub use fault::{Fault, Faults, rule};
 pub use places::{Place, Places};
 pub use read::{Reading, default_file, load, read};
 pub use schema::{FileKind, schema};
-pub use sections::{Keep, Otlp, OtlpProtocol, Store, Telemetry};
+pub use sections::{Keep, Store};
 pub use watch::Stamp;

@@ -37,7 +37,7 @@ use crate::probe::{Probe, ProbeId};
 use crate::run::{Run, RunId};
 use crate::schedule;
 use crate::store::{Limits, Opened, Store};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{self, Telemetry};
 
 pub use plan::{Change, Plan};
 
@@ -165,9 +165,10 @@ pub async fn serve(
         let _ = farewell.wait_for(|cut| *cut).await;
     });
     let mut server = tokio::spawn(server.into_future());
-    tracing::info!(listen = %listen, probes = settings.probes.len(), "serving on http://{listen}/");
-
+    let probes = settings.probes.len();
     daemon.arm_all(settings.probes).await;
+    // Only now: whoever waits for this line may ask for a run at once.
+    tracing::info!(listen = %listen, probes, "serving on http://{listen}/");
     manager::ready(daemon.board.read().len());
     daemon.work(starts, wishes, settings.changes, stop).await;
     daemon.finish(&cut, settings.grace).await;
@@ -357,9 +358,9 @@ impl Daemon {
         }
         let (bench, probe) = (Arc::clone(&self.bench), Arc::clone(probe));
         let name = probe.id.clone();
-        let task = self
-            .runs
-            .spawn(async move { bench.run(probe, id, scheduled_at, wish).await });
+        let task = self.runs.spawn(telemetry::within(id, async move {
+            bench.run(probe, id, scheduled_at, wish).await;
+        }));
         self.runs_of.insert(task.id(), (name, id));
     }
 
@@ -372,8 +373,10 @@ impl Daemon {
 
     fn skip(&mut self, probe: &Arc<Probe>, due: Timestamp, why: String) {
         let (bench, probe) = (Arc::clone(&self.bench), Arc::clone(probe));
-        self.runs
-            .spawn(async move { bench.skip(&probe, new_run_id(), due, why).await });
+        let id = new_run_id();
+        self.runs.spawn(telemetry::within(id, async move {
+            bench.skip(&probe, id, due, why).await;
+        }));
     }
 
     /// A probe may run again. A task that panicked has left its intent, which the next start closes.

@@ -38,6 +38,7 @@ pub use message::{Body, Method, Reply, Request};
 pub use post::{Answer, Courier, CourierError, Letter};
 use proxy::Route;
 use timing::{Connections, Resolver, Watch};
+pub(crate) use tls::trusting;
 
 /// Limit of TCP connect and TLS together, so that one dead address leaves time for the next within a step.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);

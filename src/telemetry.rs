@@ -4,7 +4,11 @@
 
 mod exposition;
 mod instruments;
+mod logs;
+pub mod otlp;
+mod resource;
 mod series;
+mod traces;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,6 +32,8 @@ use crate::taxonomy::Outcome;
 
 use exposition::Printer;
 use instruments::{Instruments, OLDEST_PENDING, Recorder};
+pub use logs::{LogLayer, within};
+use otlp::{Exporters, Queues};
 use series::{Admission, Exemplar, Owner, Series, detail};
 
 /// Series that one instrument may have in the SDK. Far beyond what [`MAX_SERIES`] lets through: the SDK's own limit of
@@ -62,7 +68,11 @@ pub struct Telemetry {
     series: Series,
     registry: Registry,
     /// Holds the instruments' pipeline.
-    _provider: SdkMeterProvider,
+    provider: SdkMeterProvider,
+    /// The way to a collector.
+    queues: Queues,
+    /// Address of the daemon's pages, for links to runs.
+    pages: Option<String>,
     location: Arc<str>,
     is_exposed: bool,
     /// When the notice was made that waits the longest.
@@ -72,6 +82,17 @@ pub struct Telemetry {
 impl Telemetry {
     /// Sets up the instruments of a daemon at `location`.
     pub fn new(location: &str) -> Result<Self, Error> {
+        Self::exporting(location, Exporters::default(), None)
+    }
+
+    /// The same, sending by `exporters` as well. `pages` is the address of the daemon's pages, for links to runs.
+    pub fn exporting(
+        location: &str,
+        mut exporters: Exporters,
+        pages: Option<String>,
+    ) -> Result<Self, Error> {
+        let resource = resource::resource(location);
+        let (reader, losses) = exporters.take_reader();
         let registry = Registry::new();
         let exporter = opentelemetry_prometheus::exporter()
             .with_registry(registry.clone())
@@ -80,15 +101,19 @@ impl Telemetry {
             .without_target_info()
             .scope_info_enabled(false)
             .build()?;
-        let provider = SdkMeterProvider::builder()
+        let mut provider = SdkMeterProvider::builder()
+            .with_resource(resource.clone())
             .with_reader(exporter)
             .with_view(|_: &Instrument| {
                 Stream::builder()
                     .with_cardinality_limit(SDK_SERIES)
                     .build()
                     .ok()
-            })
-            .build();
+            });
+        if let Some(reader) = reader {
+            provider = provider.with_reader(reader);
+        }
+        let provider = provider.build();
         let meter = provider.meter("authcanary");
         let oldest_pending = Arc::new(Mutex::new(None));
         let since = Arc::clone(&oldest_pending);
@@ -98,11 +123,19 @@ impl Telemetry {
             .with_unit(OLDEST_PENDING.unit)
             .with_callback(move |observer| observer.observe(age(*lock(&since)), &[]))
             .build();
+        let instruments = Instruments::new(&meter);
+        losses.count_in(&instruments.otlp_lost.to);
+        let queues = exporters.start(&resource);
+        if let Some(logs) = queues.logs() {
+            logs::send_by(logs);
+        }
         let telemetry = Self {
-            instruments: Instruments::new(&meter),
+            instruments,
             series: Series::new(MAX_SERIES),
             registry,
-            _provider: provider,
+            provider,
+            queues,
+            pages,
             location: location.into(),
             is_exposed: true,
             oldest_pending,
@@ -186,8 +219,26 @@ impl Telemetry {
         }
     }
 
+    /// Sends a finished run as a trace, where that is asked for. Never waits.
+    pub fn send_trace(&self, run: &Run) {
+        if self.queues.wants(traces::trace_id(run.id)) {
+            self.queues.send(traces::spans(run, self.pages.as_deref()));
+        }
+    }
+
+    /// Sends what still waits, as far as that is possible within `limit`, and says whether traces and log got through;
+    /// then nothing is sent any more. Blocks.
+    pub fn shutdown(&self, limit: Duration) -> bool {
+        std::thread::scope(|scope| {
+            // A collector that takes nothing has been told of already.
+            scope.spawn(|| self.provider.shutdown_with_timeout(limit));
+            self.queues.shutdown(limit)
+        })
+    }
+
     /// Counts a finished run.
     pub fn observe(&self, run: &Run) {
+        self.send_trace(run);
         let labels = self.labels(&run.provider, &run.environment, run.probe.as_str());
         let to = &self.instruments;
         let outcome = [("outcome", run.outcome.as_str())];

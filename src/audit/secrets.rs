@@ -66,12 +66,16 @@ pub(super) fn of_daemon(daemon: &Daemon) -> Vec<(Vec<String>, SecretRef)> {
             all.push((place(&path), secret.clone()));
         }
     }
-    for (header, value) in daemon.telemetry.otlp.iter().flat_map(|otlp| &otlp.headers) {
-        if let TextOrSecret::Secret(secret) = value {
-            all.push((
-                place(&["telemetry", "otlp", "headers", header]),
-                secret.clone(),
-            ));
+    if let Some(otlp) = &daemon.otlp {
+        for (header, value) in &otlp.headers {
+            if let TextOrSecret::Secret(secret) = value {
+                let header = place(&["telemetry", "otlp", "headers", header]);
+                all.push((header, secret.clone()));
+            }
+        }
+        if let Some(client) = &otlp.client {
+            let key = place(&["telemetry", "otlp", "tls", "client", "key"]);
+            all.push((key, client.key.clone()));
         }
     }
     all

@@ -143,7 +143,9 @@ impl Board {
     fn take(&self, method: &str, params: Json) -> Option<Reaction> {
         let mut reaction = None;
         self.0.send_modify(|shown| {
-            let at_ms = u64::try_from(shown.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let seen_ms = u64::try_from(shown.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let sent_ms = sent_ms(method, &params, shown.began_at);
+            let at_ms = sent_ms.filter(|sent| *sent <= seen_ms).unwrap_or(seen_ms);
             reaction = shown.watch.take(method, params, at_ms);
         });
         reaction
@@ -152,6 +154,17 @@ impl Board {
     fn close(&self) {
         self.0.send_modify(|shown| shown.closed = true);
     }
+}
+
+/// When a request went out by the browser's clock, in milliseconds since `began_at`: on a busy machine the word of it may
+/// come late, after that of what followed. A browser elsewhere may have another time altogether.
+fn sent_ms(method: &str, params: &Json, began_at: Timestamp) -> Option<u64> {
+    let sent = match method {
+        // Others repeat the time of their request.
+        "network.beforeRequestSent" => params["timestamp"].as_i64()?,
+        _ => return None,
+    };
+    u64::try_from(sent - began_at.as_millisecond()).ok()
 }
 
 type Socket = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;

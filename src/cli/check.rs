@@ -8,8 +8,9 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream;
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::task::spawn_blocking;
 
-use super::{Exit, Format, report, say};
+use super::{Exit, Format, report, say, serve};
 use crate::config::Daemon;
 use crate::evidence::Folder;
 use crate::journey::{Tools, Watcher};
@@ -17,6 +18,7 @@ use crate::pipeline::{self, Control};
 use crate::probe::Probe;
 use crate::run::Run;
 use crate::taxonomy::Outcome;
+use crate::telemetry::{self, Telemetry};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -38,6 +40,9 @@ pub(crate) async fn run(daemon: Daemon, args: Args) -> anyhow::Result<Exit> {
     let tools = Tools::new(&daemon.http, daemon.browser.clone(), watcher(bar.clone()))?;
     let control = Control::new(&tools, daemon.egress.clone(), &daemon.probes);
     let folder = Folder::for_commands(&daemon.store.path);
+    // Its figures would pass for those of the daemon, and say nothing after one run.
+    let exporters = serve::exporters(&daemon).await?.without_metrics();
+    let telemetry = Telemetry::exporting(&daemon.location, exporters, None)?;
     let pace = daemon.browser.max_sessions.max(1);
     let runs: Vec<Vec<Run>> = stream::iter(&probes)
         .map(|probe| {
@@ -51,10 +56,15 @@ pub(crate) async fn run(daemon: Daemon, args: Args) -> anyhow::Result<Exit> {
             )
         })
         .buffered(pace)
+        .inspect(|runs| runs.iter().for_each(|run| telemetry.send_trace(run)))
         .collect()
         .await;
     tools.shutdown().await;
+    let sent = spawn_blocking(move || telemetry.shutdown(serve::FLUSH)).await;
     bar.finish_and_clear();
+    if !sent? {
+        eprintln!("authcanary: the collector did not take all telemetry of this");
+    }
     let runs: Vec<Run> = runs.into_iter().flatten().collect();
     print(&runs, args.format)?;
     Ok(exit(&runs))
@@ -70,8 +80,12 @@ async fn repeat(
 ) -> Vec<Run> {
     let mut runs = Vec::new();
     for _ in 0..times {
-        let run = pipeline::execute(probe, pipeline::new_run_id(), location, None, tools).await;
-        let mut run = control.review(probe, run).await;
+        let id = pipeline::new_run_id();
+        let walk = async {
+            let run = pipeline::execute(probe, id, location, None, tools).await;
+            control.review(probe, run).await
+        };
+        let mut run = telemetry::within(id, walk).await;
         if let Err(error) = tokio::task::block_in_place(|| folder.save(&mut run)) {
             tracing::warn!(error = %error, "the evidence of run {} could not be saved", run.id);
         }

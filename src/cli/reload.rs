@@ -96,10 +96,17 @@ fn fixed(config: &Daemon) -> Vec<(&'static str, String)> {
     vec![
         ("location", config.location.clone()),
         ("listen", config.listen.to_string()),
+        ("public_url", format!("{:?}", config.public_url)),
         ("store", format!("{:?}", config.store)),
         ("browser", format!("{:?}", config.browser)),
         ("http", format!("{:?}", config.http)),
         ("egress", format!("{:?}", config.egress)),
-        ("telemetry", format!("{:?}", config.telemetry)),
+        (
+            "telemetry",
+            format!(
+                "{:?} {} {}",
+                config.otlp, config.prometheus, config.max_series
+            ),
+        ),
     ]
 }

@@ -9,6 +9,7 @@ use futures::{FutureExt, StreamExt};
 use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::spawn_blocking;
 
 use super::{Exit, reload};
 use crate::config::Daemon;
@@ -21,12 +22,16 @@ use crate::notify::sender;
 use crate::pipeline::{self, Control};
 use crate::run::Run;
 use crate::telemetry::Telemetry;
+use crate::telemetry::otlp::{self, Exporters};
 
 /// How long runs under way may take to end once the daemon is asked to stop.
 const GRACE: Duration = Duration::from_secs(20);
 
 /// Alerts that come up right after the start wait so long: by then it is clear how far they reach.
 const SETTLE: SignedDuration = SignedDuration::from_secs(60);
+
+/// How long the last telemetry may take to reach its collector.
+pub(crate) const FLUSH: Duration = Duration::from_secs(10);
 
 /// Serves until SIGTERM or SIGINT, then finishes or closes what runs.
 pub(crate) async fn run(config: Daemon) -> anyhow::Result<Exit> {
@@ -47,16 +52,22 @@ pub(crate) async fn serve(
     stop: impl Future<Output = ()> + Send,
 ) -> anyhow::Result<()> {
     let tools = Tools::new(&config.http, config.browser.clone(), Arc::new(|_, _| ()))?;
+    let exporters = exporters(&config).await?;
+    let pages = match &config.public_url {
+        Some(url) => url.to_string(),
+        None => format!("http://{}", listener.local_addr()?),
+    };
+    let telemetry = Telemetry::exporting(&config.location, exporters, Some(pages))?
+        .with_max_series(config.max_series);
+    let telemetry = Arc::new(match config.prometheus {
+        true => telemetry,
+        false => telemetry.without_prometheus(),
+    });
     let control = Control::new(&tools, config.egress.clone(), &config.probes);
     let watching = control.clone();
     let changes = changes.inspect(move |change| match change {
         Change::Taken(plan) => watching.watch(&plan.probes),
         Change::Refused(_) => (),
-    });
-    let telemetry = Telemetry::new(&config.location)?.with_max_series(config.telemetry.max_series);
-    let telemetry = Arc::new(match config.telemetry.prometheus {
-        true => telemetry,
-        false => telemetry.without_prometheus(),
     });
     let settings = daemon::Settings {
         notify: Some(notify(&config)?),
@@ -77,6 +88,8 @@ pub(crate) async fn serve(
         () = count_browsers(&tools, &telemetry) => Ok(()),
     };
     tools.shutdown().await;
+    // The last of it; a collector that takes nothing holds nothing up.
+    let _ = spawn_blocking(move || telemetry.shutdown(FLUSH)).await;
     served
 }
 
@@ -88,6 +101,15 @@ pub(crate) fn notify(config: &Daemon) -> Result<sender::Settings, HttpError> {
         origin: config.origin(),
         edge: Edge::new(&Http::new(&config.http)?, config.http.ca_file.clone())?,
     })
+}
+
+/// The ways to the collector of the file or of the environment.
+pub(crate) async fn exporters(config: &Daemon) -> anyhow::Result<Exporters> {
+    let plans = otlp::plan(config.otlp.as_ref())?;
+    for notice in &plans.notices {
+        tracing::warn!(notice, "a variable of OpenTelemetry means nothing");
+    }
+    Ok(Exporters::new(&plans).await?)
 }
 
 /// Keeps the figure of browsers in use; never ends by itself.

@@ -17,6 +17,7 @@ use crate::notify::route::{ALERT_LABELS, Route};
 use crate::notify::{Channel, Origin};
 use crate::probe::Probe;
 use crate::secret::{SecretRef, TextOrSecret, names_a_secret};
+use crate::telemetry::otlp;
 
 use super::fault::rule;
 use super::layers::Layers;
@@ -39,7 +40,12 @@ pub struct Daemon {
     pub browser: browser::Settings,
     pub http: http::Settings,
     pub egress: egress::Settings,
-    pub telemetry: Telemetry,
+    /// Whether `/metrics` is served.
+    pub prometheus: bool,
+    /// Lines that `/metrics` may have for probes and channels.
+    pub max_series: usize,
+    /// A collector for traces, figures and logs.
+    pub otlp: Option<otlp::Settings>,
     /// Who may use the API.
     pub access: Access,
     pub channels: BTreeMap<String, Channel>,
@@ -70,8 +76,8 @@ pub(super) struct DaemonFile {
     #[serde(deserialize_with = "text")]
     #[schemars(with = "Text<SocketAddr>")]
     listen: SocketAddr,
-    /// Where people reach the pages of this daemon, such as `https://canary.example.com`; notices link to it. Without it they
-    /// name commands instead.
+    /// Where people reach the pages of this daemon, such as `https://canary.example.com`; notices and traces link to it. Without
+    /// it notices name commands instead.
     #[schemars(with = "String", extend("format" = "web-address"))]
     public_url: Option<Url>,
     /// Where a trace is shown, such as `https://grafana.example.com/explore?trace={trace_id}`; the id of the newest run
@@ -229,10 +235,6 @@ impl DaemonFile {
             true => default_store,
             false => folder.join(store.path),
         };
-        let mut telemetry = self.telemetry;
-        for otlp in telemetry.otlp.iter_mut() {
-            anchor_headers(&mut otlp.headers, folder);
-        }
         Daemon {
             location: self.location.0,
             listen: self.listen,
@@ -241,7 +243,9 @@ impl DaemonFile {
             browser: self.browser,
             http: self.http.ready(folder),
             egress: self.egress.ready(),
-            telemetry,
+            prometheus: self.telemetry.prometheus,
+            max_series: self.telemetry.max_series,
+            otlp: self.telemetry.otlp.map(|otlp| otlp.ready(folder)),
             access: self.api.access(),
             channels: anchored(self.channels, folder),
             routes: self.routes.into_iter().flatten().collect(),
@@ -292,7 +296,7 @@ fn anchored(mut channels: BTreeMap<String, Channel>, folder: &Path) -> BTreeMap<
     channels
 }
 
-fn anchor_headers(headers: &mut BTreeMap<String, TextOrSecret>, folder: &Path) {
+pub(super) fn anchor_headers(headers: &mut BTreeMap<String, TextOrSecret>, folder: &Path) {
     for value in headers.values_mut() {
         if let TextOrSecret::Secret(secret) = value {
             anchor(secret, folder);

@@ -12,11 +12,12 @@ use url::Url;
 use crate::api::{Access, Right, Token};
 use crate::egress;
 use crate::http;
-use crate::secret::TextOrSecret;
+use crate::secret::{SecretRef, TextOrSecret};
 use crate::store::Limits;
-use crate::telemetry::MAX_SERIES;
+use crate::telemetry::{MAX_SERIES, otlp};
 
 use super::address::{HostName, Place, WebUrl};
+use super::daemon::{anchor, anchor_headers};
 use super::scalar::{HeaderValue, Name, Size, Text, TokenHash, text};
 
 /// Where runs are kept, and for how long.
@@ -175,17 +176,17 @@ impl EgressSettings {
 }
 
 /// Where figures and traces go.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct Telemetry {
-    /// A collector that takes OTLP; nothing is sent when left out.
-    pub otlp: Option<Otlp>,
+pub(super) struct Telemetry {
+    /// A collector that takes OTLP; nothing is sent when neither this nor the environment names one.
+    pub(super) otlp: Option<Otlp>,
     /// Whether `/metrics` is served. True by default.
-    pub prometheus: bool,
+    pub(super) prometheus: bool,
     /// Lines that `/metrics` may have for probes and channels. 500000 by default; what is beyond is left out, and
     /// counted in `authcanary_series_overflow_total`.
     #[schemars(range(min = 1000))]
-    pub max_series: usize,
+    pub(super) max_series: usize,
 }
 
 impl Default for Telemetry {
@@ -198,32 +199,115 @@ impl Default for Telemetry {
     }
 }
 
-/// A collector that takes OTLP.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-pub struct Otlp {
-    /// Address of the collector, such as `http://collector:4318`.
-    #[serde(deserialize_with = "web_url")]
-    #[schemars(with = "Text<WebUrl>")]
-    pub endpoint: Url,
+/// A collector that takes OTLP. What is left out here the `OTEL_*` variables of the environment may say.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(super) struct Otlp {
+    /// Address of the collector, such as `http://collector:4318`; `/v1/traces` and the like are added to it.
+    #[serde(deserialize_with = "web_url_if")]
+    #[schemars(with = "Option<Text<WebUrl>>")]
+    endpoint: Option<Url>,
     /// How it is spoken. `http/protobuf` by default.
-    #[serde(default)]
-    pub protocol: OtlpProtocol,
+    protocol: Option<OtlpProtocol>,
     /// Headers of each request, such as the collector's key.
-    #[serde(default)]
     #[schemars(extend("propertyNames" = {"format": "header-name"}))]
-    pub headers: BTreeMap<String, TextOrSecret>,
+    pub(super) headers: BTreeMap<String, TextOrSecret>,
+    /// Limit of one attempt to send. 10s by default.
+    timeout: Option<Text<Duration>>,
+    /// What is sent. Everything by default.
+    #[schemars(length(min = 1), extend("uniqueItems" = true))]
+    signals: Option<Vec<OtlpSignal>>,
+    /// Whether it is sent compressed. `none` by default.
+    compression: Option<OtlpCompression>,
+    /// Encryption, where the address begins with `https://`.
+    tls: OtlpTls,
+}
+
+impl Otlp {
+    /// As telemetry takes it; relative paths are taken from `folder`.
+    pub(super) fn ready(mut self, folder: &Path) -> otlp::Settings {
+        anchor_headers(&mut self.headers, folder);
+        otlp::Settings {
+            endpoint: self.endpoint,
+            protocol: self.protocol.map(|protocol| match protocol {
+                OtlpProtocol::HttpProtobuf => otlp::Protocol::HttpProtobuf,
+                OtlpProtocol::Grpc => otlp::Protocol::Grpc,
+            }),
+            headers: self.headers,
+            timeout: self.timeout.map(|Text(timeout)| timeout),
+            signals: self.signals.map(|signals| {
+                let signal = |signal| match signal {
+                    OtlpSignal::Traces => otlp::Signal::Traces,
+                    OtlpSignal::Metrics => otlp::Signal::Metrics,
+                    OtlpSignal::Logs => otlp::Signal::Logs,
+                };
+                signals.into_iter().map(signal).collect()
+            }),
+            gzip: self
+                .compression
+                .map(|compression| compression == OtlpCompression::Gzip),
+            ca_file: self.tls.ca_file.map(|path| folder.join(path)),
+            client: self.tls.client.map(|mut client| {
+                anchor(&mut client.key, folder);
+                otlp::ClientCertificate {
+                    cert_file: folder.join(client.cert_file),
+                    key: client.key,
+                }
+            }),
+        }
+    }
 }
 
 /// How OTLP is spoken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
-pub enum OtlpProtocol {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+enum OtlpProtocol {
     /// Protobuf over HTTP.
-    #[default]
     #[serde(rename = "http/protobuf")]
     HttpProtobuf,
     /// gRPC.
     #[serde(rename = "grpc")]
     Grpc,
+}
+
+/// What OTLP carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum OtlpSignal {
+    /// A trace for each run.
+    Traces,
+    /// The figures that `/metrics` shows.
+    Metrics,
+    /// The daemon's log.
+    Logs,
+}
+
+/// Whether OTLP is sent compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum OtlpCompression {
+    /// As it is.
+    None,
+    /// By gzip.
+    Gzip,
+}
+
+/// Encryption on the way to a collector.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default)]
+struct OtlpTls {
+    /// PEM file of further certificate authorities.
+    ca_file: Option<PathBuf>,
+    /// What proves this daemon to the collector.
+    client: Option<OtlpClient>,
+}
+
+/// A certificate with its key.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+struct OtlpClient {
+    /// PEM file of the certificate, and of those between it and its authority.
+    cert_file: PathBuf,
+    /// Private key in PEM.
+    key: SecretRef,
 }
 
 /// Who may use the API.
@@ -257,6 +341,10 @@ impl ApiSettings {
 
 fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     text::<_, Size>(deserializer).map(|Size(bytes)| bytes)
+}
+
+fn web_url_if<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
+    web_url(deserializer).map(Some)
 }
 
 fn web_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {

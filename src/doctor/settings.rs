@@ -12,6 +12,7 @@ use crate::config::Daemon;
 use crate::notify::Channel;
 use crate::probe::Probe;
 use crate::secret::{SecretRef, TextOrSecret};
+use crate::telemetry::otlp;
 use crate::vault::{self, VaultError};
 
 pub(super) async fn checks(config: &Daemon) -> Vec<Check> {
@@ -85,12 +86,7 @@ fn wanted(config: &Daemon) -> BTreeMap<String, (SecretRef, String)> {
             note(secret, format!("channel {name}"));
         }
     }
-    let headers = config
-        .telemetry
-        .otlp
-        .iter()
-        .flat_map(|otlp| otlp.headers.values());
-    for secret in headers.filter_map(TextOrSecret::secret) {
+    for secret in config.otlp.iter().flat_map(of_otlp) {
         note(secret.clone(), "telemetry.otlp".to_owned());
     }
     wanted
@@ -106,6 +102,12 @@ fn of_channel(channel: &Channel) -> Vec<SecretRef> {
     let mut channel = channel.clone();
     let secrets = channel.secrets().into_iter();
     secrets.map(|(_, secret)| secret.clone()).collect()
+}
+
+fn of_otlp(otlp: &otlp::Settings) -> impl Iterator<Item = &SecretRef> {
+    let key = otlp.client.iter().map(|client| &client.key);
+    let headers = otlp.headers.values().filter_map(TextOrSecret::secret);
+    headers.chain(key)
 }
 
 async fn listen(address: SocketAddr, is_running: bool) -> Check {

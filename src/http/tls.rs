@@ -42,6 +42,20 @@ pub(super) fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, Http
     Ok(config)
 }
 
+/// The machine's certificate authorities and those of `ca_file`, for connections that are no evidence. The protocol
+/// spoken within is left to whoever connects.
+pub(crate) fn trusting(ca_file: Option<&Path>) -> Result<ClientConfig, HttpError> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = authorities(ca_file, &provider)?;
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(HttpError::Tls)?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    Ok(config)
+}
+
 /// Shakes hands with `host` at the other end of a connection, and leaves.
 pub(super) async fn handshake(
     config: &ClientConfig,

@@ -153,6 +153,8 @@ instruments! {
         OWN [], "Whether the last configuration was taken over.";
     series_overflow: Counter<u64> = u64_counter Counter "authcanary_series_overflow_total", "{value}",
         OWN [], "Values left out because the limit on series was reached.";
+    otlp_lost: Counter<u64> = u64_counter Counter "authcanary_otlp_lost_total", "1",
+        OWN ["signal", "reason"], "Spans, log records and rounds of figures that did not reach the collector.";
     build_info: Gauge<u64> = u64_gauge Gauge "authcanary_build_info", "1",
         OWN ["version", "location"], "Version of this program and where it runs; the value is always 1.";
 }

@@ -2,94 +2,13 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead, BufReader, Lines};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use serde_json::Value as Json;
 use tempfile::TempDir;
 
-use crate::common::{get, until};
-
-struct Serving {
-    process: Child,
-    base: String,
-    client: reqwest::Client,
-    log: Lines<BufReader<ChildStderr>>,
-}
-
-impl Serving {
-    fn start(folder: &Path) -> Self {
-        Self::start_with(folder, &[])
-    }
-
-    fn start_with(folder: &Path, environment: &[(&str, &OsStr)]) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_authcanary"))
-            .envs(environment.iter().copied())
-            .args(["serve", "-c"])
-            .arg(folder.join("authcanary.yaml"))
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let log = BufReader::new(process.stderr.take().unwrap()).lines();
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let mut serving = Self {
-            process,
-            base: String::new(),
-            client: reqwest::Client::builder().no_proxy().build().unwrap(),
-            log,
-        };
-        let line = serving.log_with("serving on ");
-        let address = line.split_once("serving on ").unwrap().1;
-        let address = address.split_whitespace().next().unwrap();
-        serving.base = address.trim_end_matches('/').to_owned();
-        serving
-    }
-
-    /// The next line of the log that holds `words`.
-    fn log_with(&mut self, words: &str) -> String {
-        let mut lines = self.log.by_ref().map(Result::unwrap);
-        lines
-            .find(|line| line.contains(words))
-            .unwrap_or_else(|| panic!("the log ended without {words:?}"))
-    }
-
-    fn hang_up(&self) {
-        kill(self.pid(), Signal::SIGHUP).unwrap();
-    }
-
-    fn pid(&self) -> Pid {
-        Pid::from_raw(self.process.id().cast_signed())
-    }
-
-    async fn probes(&self) -> Vec<String> {
-        let (_, body) = get(&self.client, &format!("{}/api/v1/probes", self.base)).await;
-        let body: Json = serde_json::from_str(&body).unwrap();
-        let probes = body["probes"].as_array().unwrap();
-        let names = probes.iter().map(|probe| probe["id"].as_str().unwrap());
-        names.map(str::to_owned).collect()
-    }
-
-    async fn probes_become(&self, wanted: &[&str]) {
-        until(|| async { (self.probes().await == wanted).then_some(()) }).await;
-    }
-
-    async fn metrics(&self) -> String {
-        get(&self.client, &format!("{}/metrics", self.base)).await.1
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
+use crate::serving::Serving;
 
 const SUCCESSFUL: &str = "\nauthcanary_config_last_reload_successful";
 
@@ -184,13 +103,13 @@ async fn the_service_manager_is_told_of_start_life_reload_and_end() {
         ("NOTIFY_SOCKET", path.as_os_str()),
         ("WATCHDOG_USEC", OsStr::new("60000000")),
     ];
-    let mut daemon = Serving::start_with(folder.path(), &environment);
+    let daemon = Serving::start_with(folder.path(), environment);
     assert!(told("READY=1").contains("STATUS=1 probes at work"));
     told("WATCHDOG=1");
     daemon.hang_up();
     told("RELOADING=1");
     told("READY=1");
-    kill(daemon.pid(), Signal::SIGTERM).unwrap();
+    let (status, _) = daemon.stop();
     told("STOPPING=1");
-    assert!(daemon.process.wait().unwrap().success());
+    assert!(status.success());
 }

@@ -116,7 +116,7 @@ impl Server {
     }
 }
 
-fn channel(settings: Value) -> Channel {
+fn channel(settings: &Value) -> Channel {
     serde_json::from_value(json!({"email": settings})).unwrap()
 }
 
@@ -194,7 +194,7 @@ print(json.dumps({
 async fn arrives_encrypted_and_logged_in(mode: &str, scheme: &str) -> Value {
     let pki = Pki::new("localhost");
     let mut server = Server::with_password(mode, &pki).await;
-    let mail = channel(with_password(scheme, &server, &pki));
+    let mail = channel(&with_password(scheme, &server, &pki));
     let receipt = deliver(&mail, Event::Fired, &pki.edge()).await.unwrap();
     assert_eq!(receipt.said, "250 2.0.0 queued as 4711");
     let taken = server.line().await;
@@ -249,7 +249,7 @@ async fn mail_over_tls_from_the_start_is_whole() {
 async fn mail_over_starttls_is_encrypted_and_its_end_is_in_the_same_thread() {
     let pki = Pki::new("localhost");
     let mut server = Server::with_password("starttls", &pki).await;
-    let mail = channel(with_password("smtp", &server, &pki));
+    let mail = channel(&with_password("smtp", &server, &pki));
     for event in [Event::Fired, Event::Resolved] {
         deliver(&mail, event, &pki.edge()).await.unwrap();
     }
@@ -280,7 +280,7 @@ async fn a_server_whose_certificate_does_not_hold_gets_nothing() {
     for (mode, scheme) in [("implicit", "smtps"), ("starttls", "smtp")] {
         let pki = Pki::new("localhost");
         let server = Server::with_password(mode, &pki).await;
-        let mail = channel(with_password(scheme, &server, &pki));
+        let mail = channel(&with_password(scheme, &server, &pki));
         // Nobody vouches for its authority.
         let stranger = Pki::new("localhost");
         let failure = deliver(&mail, Event::Fired, &stranger.edge())
@@ -290,7 +290,7 @@ async fn a_server_whose_certificate_does_not_hold_gets_nothing() {
         // Its certificate is for another name.
         let pki = Pki::new("mail.example.com");
         let server = Server::with_password(mode, &pki).await;
-        let mail = channel(with_password(scheme, &server, &pki));
+        let mail = channel(&with_password(scheme, &server, &pki));
         let failure = deliver(&mail, Event::Fired, &pki.edge()).await.unwrap_err();
         assert!(matches!(failure, Failure::Refused { .. }), "{failure:?}");
         assert!(!failure.to_string().contains(PASSWORD), "{failure}");
@@ -301,7 +301,7 @@ async fn a_server_whose_certificate_does_not_hold_gets_nothing() {
 async fn a_wrong_password_is_refused_and_shown_to_nobody() {
     let pki = Pki::new("localhost");
     let server = Server::with_password("starttls", &pki).await;
-    let mail = channel(with_password("smtp", &server, &pki));
+    let mail = channel(&with_password("smtp", &server, &pki));
     let wrong = format!("not-{PASSWORD}");
     std::fs::write(pki.path("password"), &wrong).unwrap();
     let failure = deliver(&mail, Event::Fired, &pki.edge()).await.unwrap_err();
@@ -313,14 +313,14 @@ async fn a_wrong_password_is_refused_and_shown_to_nobody() {
 async fn a_password_is_never_sent_in_clear_and_a_relay_of_this_machine_needs_none() {
     let pki = Pki::new("localhost");
     let mut server = Server::start(&["plain".as_ref()]).await;
-    let mail = channel(with_password("smtp", &server, &pki));
+    let mail = channel(&with_password("smtp", &server, &pki));
     let failure = deliver(&mail, Event::Fired, &pki.edge()).await.unwrap_err();
     assert!(
         failure.to_string().contains("offers no STARTTLS"),
         "{failure}"
     );
 
-    let relay = channel(json!({
+    let relay = channel(&json!({
         "smtp": format!("smtp://127.0.0.1:{}", server.port),
         "from": "canary@example.com",
         "to": ["sre@example.com"],
@@ -333,7 +333,7 @@ async fn a_password_is_never_sent_in_clear_and_a_relay_of_this_machine_needs_non
 async fn a_receiver_that_is_gone_does_not_keep_the_mail_from_the_others() {
     let mut server = Server::start(&["plain".as_ref()]).await;
     let to = |to: &[&str]| {
-        channel(json!({
+        channel(&json!({
             "smtp": format!("smtp://127.0.0.1:{}", server.port),
             "from": "canary@example.com",
             "to": to,
