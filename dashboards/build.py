@@ -676,6 +676,8 @@ def monitor():
             lines("Browser sessions", [target(own("authcanary_browser_sessions"), "{{instance}}")], (8, 8), "In use. When all are, runs wait, and those that wait too long are `overloaded`.", "short", draw={"lineInterpolation": "stepAfter"}),
             lines("Size of the store", [target(own("authcanary_store_bytes"), "{{instance}}")], (8, 8), "On disk.", "bytes"),
             lines("Values without room", [target(f'increase({own("authcanary_series_overflow_total", "", "[$window]")})', "{{instance}}")], (8, 8), "Left out because the limit on series was reached; see `telemetry.max_series`.", "short"),
+            lines("Changes that wait for the store", [target(own("authcanary_store_waiting_changes"), "{{instance}}")], (12, 7), "In memory, because the store cannot be written to; 0 when all is well.", "short"),
+            lines("Telemetry that was lost", [target(f'sum by (signal, reason) (increase({own("authcanary_otlp_lost_total", "", "[$window]")}))', "{{signal}} {{reason}}")], (12, 7), "What the collector did not get.", "short"),
             row("Alerts and notices"),
             lines("Alerts firing", [target(f'sum by (severity, kind) ({own("authcanary_alerts_firing")})', "{{severity}} {{kind}}")], (8, 8), "", "short", draw=AREA | {"lineInterpolation": "stepAfter"}),
             lines("Notices", [target(notices, "{{channel}} {{result}}")], (8, 8), "What came of handing them to channels.", "short", draw=BARS | {"stacking": {"mode": "none", "group": "A"}}),

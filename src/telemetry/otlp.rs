@@ -227,14 +227,16 @@ pub(super) struct Losses(Vec<State>);
 impl Losses {
     /// From now on losses show in `counter`.
     pub(super) fn count_in(&self, counter: &Counter<u64>) {
-        for state in &self.0 {
+        for signal in Signal::ALL {
             for reason in guard::REASONS {
                 let labels = [
-                    KeyValue::new("signal", state.signal().as_str()),
+                    KeyValue::new("signal", signal.as_str()),
                     KeyValue::new("reason", reason),
                 ];
                 counter.add(0, &labels);
             }
+        }
+        for state in &self.0 {
             state.count_in(counter.clone());
         }
     }

@@ -75,10 +75,6 @@ impl State {
         }))
     }
 
-    pub(super) fn signal(&self) -> Signal {
-        self.0.signal
-    }
-
     pub(super) fn runtime(&self) -> &Handle {
         &self.0.runtime
     }
