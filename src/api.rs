@@ -5,6 +5,7 @@
 mod access;
 mod alerts;
 mod evidence;
+mod export;
 mod pages;
 mod problem;
 mod stats;
@@ -93,6 +94,7 @@ pub fn router(state: State) -> Router {
             "/alerts/{fingerprint}/silence",
             post(alerts::silence_by_form),
         )
+        .route("/api/v1/export", get(export::runs))
         .route("/api/v1/probes", get(probes))
         .route("/api/v1/probes/{*rest}", get(probe).post(run_now))
         .route("/", get(pages::index))

@@ -2,13 +2,16 @@
 
 mod check;
 mod classify;
+mod client;
 mod demo;
 mod doctor;
 mod explain;
+mod export;
 mod notify;
 mod reload;
 mod replay;
 mod report;
+mod runs;
 mod serve;
 mod validate;
 
@@ -119,6 +122,12 @@ enum Command {
     /// Try the channels that notices go to
     #[command(subcommand)]
     Notify(notify::Command),
+    /// List runs that a daemon has on record, newest first
+    Runs(runs::Args),
+    /// Show one run: its steps, its verdict, and where its evidence is
+    Show(runs::ShowArgs),
+    /// Write runs as JSON Lines or CSV, from a daemon or from a store that none has open
+    Export(export::Args),
     /// Put recorded runs through the rules of alerts: would this have paged?
     Replay(replay::Args),
     /// Print a completion script for a shell
@@ -182,6 +191,9 @@ fn run(args: Args) -> anyhow::Result<Exit> {
         Command::Serve => with_config(config, |daemon| on_runtime(serve::run(daemon))),
         Command::Doctor(args) => doctor::run(config, &args),
         Command::Classify(args) => classify::run(&args),
+        Command::Runs(args) => on_runtime(runs::list(args)),
+        Command::Show(args) => on_runtime(runs::show(args)),
+        Command::Export(args) => with_rules(config, |daemon| on_runtime(export::run(daemon, args))),
         Command::Replay(args) => with_rules(config, |daemon| replay::run(daemon, &args)),
         Command::Demo(demo) => on_runtime(demo::run(demo)),
         Command::Explain(what) => explain::run(&what),

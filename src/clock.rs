@@ -7,3 +7,9 @@ use jiff::Timestamp;
 pub fn now() -> Timestamp {
     Timestamp::now()
 }
+
+/// The time of day in whole milliseconds, as records hold it.
+pub fn stamp() -> Timestamp {
+    let now = now();
+    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+}

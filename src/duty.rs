@@ -159,7 +159,7 @@ impl Duty {
             batch.put(MEMORY, desk.memory());
             batch
         });
-        self.store.commit(batch.await).await?;
+        store::Error::unless_kept(self.store.commit(batch.await).await)?;
         written.memory_at = clock::now();
         Ok(())
     }
@@ -302,7 +302,7 @@ impl Duty {
         }
         match (news.is_empty(), batch.is_empty()) {
             (true, true) => (),
-            (true, false) => self.store.commit(batch).await?,
+            (true, false) => store::Error::unless_kept(self.store.commit(batch).await)?,
             (false, _) => self.outbox.tell(news, batch).await?,
         }
         Ok(())

@@ -65,6 +65,7 @@ pub mod journey;
 pub mod pipeline;
 
 pub mod board;
+pub mod export;
 
 pub mod api;
 

@@ -32,7 +32,7 @@ pub async fn execute(
     scheduled_at: Option<Timestamp>,
     tools: &Tools,
 ) -> Run {
-    let started_at = clock::now();
+    let started_at = clock::stamp();
     let walk = AssertUnwindSafe(journey::run(probe, id, tools))
         .catch_unwind()
         .await;

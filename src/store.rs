@@ -86,6 +86,16 @@ pub enum Error {
     Closed,
 }
 
+impl Error {
+    /// What a write means for one who may go on from memory: it is kept when the disk is full, and written later.
+    pub fn unless_kept(result: Result<(), Self>) -> Result<(), Self> {
+        match result {
+            Err(Self::Waiting { .. }) => Ok(()),
+            other => other,
+        }
+    }
+}
+
 /// A store that is open, and what was found on opening it.
 pub struct Opened {
     pub store: Store,
@@ -300,6 +310,22 @@ impl Store {
     /// Runs without their evidence, newest first.
     pub async fn list(&self, query: Query) -> Result<Vec<Run>, Error> {
         self.read(move |trees| trees.list(&query)).await
+    }
+
+    /// Runs without their evidence whose id was made in a time, the end not included, oldest first.
+    pub async fn begun_between(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        probe: Option<ProbeId>,
+    ) -> Result<Vec<Run>, Error> {
+        self.read(move |trees| trees.between(from, to, probe.as_ref()))
+            .await
+    }
+
+    /// When the first run since a moment began; it may be a little earlier than the run itself.
+    pub async fn first_since(&self, from: Timestamp) -> Result<Option<Timestamp>, Error> {
+        self.read(move |trees| trees.first_since(from)).await
     }
 
     /// The newest runs of each probe in short, newest first.

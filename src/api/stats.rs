@@ -30,10 +30,17 @@ const MOST: usize = 20;
 pub(super) struct Filter {
     from: Option<Timestamp>,
     to: Option<Timestamp>,
-    /// The last so much, in place of `from`: `24h`, `90d`.
     last: Option<jiff::Span>,
     /// Between 0 and 1, with commas between them.
     quantiles: Option<String>,
+}
+
+/// From when to when, as a request says it.
+pub(super) struct Period {
+    pub(super) from: Option<Timestamp>,
+    pub(super) to: Option<Timestamp>,
+    /// The last so much, in place of `from`: `24h`, `90d`.
+    pub(super) last: Option<jiff::Span>,
 }
 
 /// Figures of all probes of a span.
@@ -114,11 +121,15 @@ pub(super) async fn of_all(
 fn asked(uri: &Uri) -> Result<(Span, Vec<f64>), Problem> {
     let Query(filter) = Query::<Filter>::try_from_uri(uri)
         .map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
-    Ok((filter.span(clock::now())?, filter.quantiles()?))
+    let quantiles = filter.quantiles()?;
+    let Filter { from, to, last, .. } = filter;
+    let period = Period { from, to, last };
+    Ok((period.span(clock::now())?, quantiles))
 }
 
-impl Filter {
-    fn span(&self, now: Timestamp) -> Result<Span, Problem> {
+impl Period {
+    /// The span that is meant, the last day where nothing is said.
+    pub(super) fn span(&self, now: Timestamp) -> Result<Span, Problem> {
         let to = self.to.unwrap_or(now);
         let last = match (self.from, self.last) {
             (Some(_), Some(_)) => {
@@ -138,7 +149,9 @@ impl Filter {
             )),
         }
     }
+}
 
+impl Filter {
     fn quantiles(&self) -> Result<Vec<f64>, Problem> {
         let Some(text) = &self.quantiles else {
             return Ok(QUANTILES.to_vec());

@@ -75,7 +75,7 @@ impl Bench {
     }
 
     fn intent(&self, probe: &Probe, id: RunId, scheduled_at: Option<Timestamp>) -> Intent {
-        Intent::new(probe, id, &self.location, scheduled_at, clock::now())
+        Intent::new(probe, id, &self.location, scheduled_at, clock::stamp())
     }
 
     /// Always gives a run: also when the journey panics, never ends, or is cut off.

@@ -54,7 +54,11 @@ pub(super) fn news(news: &News, origin: &Origin) -> News {
     alert.runs.truncate(MOST_LINKS);
     alert.deploys.truncate(MOST_LINKS);
     for deploy in &mut alert.deploys {
-        tidy(&mut deploy.id);
+        // The name of a commit looks like a secret and is none.
+        let is_commit = deploy.id.len() <= 64 && deploy.id.bytes().all(|c| c.is_ascii_hexdigit());
+        if !is_commit {
+            tidy(&mut deploy.id);
+        }
         tidy(&mut deploy.note);
         // A mail address of a person is nobody's business but theirs.
         deploy.by = deploy.by.split('@').next().unwrap_or_default().to_owned();

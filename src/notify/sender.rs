@@ -219,7 +219,7 @@ impl Worker {
             batch.put(&fingerprint.0, thread);
         }
         if !batch.is_empty() {
-            self.store.commit(batch).await?;
+            store::Error::unless_kept(self.store.commit(batch).await)?;
         }
         self.threads.extend(changed);
         Ok(())
@@ -245,7 +245,7 @@ impl Worker {
         }
         // Stored before it is sent: what may have arrived must be known to later starts.
         if !batch.is_empty()
-            && let Err(error) = self.store.commit(batch).await
+            && let Err(error) = store::Error::unless_kept(self.store.commit(batch).await)
         {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
@@ -371,7 +371,7 @@ impl Worker {
             }
         }
         if !batch.is_empty() {
-            self.store.commit(batch).await?;
+            store::Error::unless_kept(self.store.commit(batch).await)?;
         }
         Ok(())
     }

@@ -171,6 +171,17 @@ fn no_secret_and_no_address_of_a_person_is_in_any_notice() {
 }
 
 #[test]
+fn the_name_of_a_commit_is_shown() {
+    let commit = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b";
+    let mut news = news(Event::Fired);
+    news.alert.deploys[0].id = commit.to_owned();
+    for channel in channels() {
+        let text = composed(&channel, &news, &origin()).to_string();
+        assert!(text.contains(commit), "{}: {text}", channel.name());
+    }
+}
+
+#[test]
 fn what_providers_say_calls_nobody_and_formats_nothing() {
     let mut news = news(Event::Fired);
     let nasty = "<!channel> @everyone <https://evil.example|here> [a](https://evil.example) *b* <script>alert(1)</script>\r\nBcc: x\u{202e}";

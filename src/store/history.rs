@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
+
 use super::Error;
 use super::block::{self, Kept, made_ms};
 use super::packs::{Entry, Sort, day_of};
@@ -9,7 +11,7 @@ use super::parts::{Part, Trees};
 use super::record::{decode, encode};
 use super::rollup::{Level, Rollup};
 use crate::probe::ProbeId;
-use crate::run::RunId;
+use crate::run::{Run, RunId};
 
 /// Rollups are pressed as hard as runs.
 const LEVEL: i32 = 12;
@@ -190,6 +192,44 @@ impl Trees {
         Ok(found)
     }
 
+    /// Packed runs whose id was made in a time.
+    pub(super) fn packed_between(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        probe: Option<&ProbeId>,
+    ) -> Result<Vec<Run>, Error> {
+        let (from, to) = (millis(from), millis(to));
+        let within = |id: RunId| (from..to).contains(&made_ms(id));
+        let mut runs = Vec::new();
+        for day in self.days_between(Sort::Runs, day_of(from), day_of(to))? {
+            for (_, entry) in self.blocks(Sort::Runs, day, probe)? {
+                let apart =
+                    |(first, last): (RunId, RunId)| made_ms(last) < from || made_ms(first) >= to;
+                if entry.ends.is_none_or(apart) {
+                    continue;
+                }
+                let block = self.unpack_what_can_be(&entry).into_iter();
+                runs.extend(block.map(|kept| kept.run).filter(|run| within(run.id)));
+            }
+        }
+        Ok(runs)
+    }
+
+    /// A moment (in milliseconds) since `from` before which no packed run began.
+    pub(super) fn first_packed_since(&self, from: Timestamp) -> Result<Option<u64>, Error> {
+        let from = millis(from);
+        for day in self.days_between(Sort::Runs, day_of(from), u32::MAX - 1)? {
+            let blocks = self.blocks(Sort::Runs, day, None)?;
+            let ends = blocks.iter().filter_map(|(_, entry)| entry.ends);
+            let since = ends.filter(|(_, last)| made_ms(*last) >= from);
+            if let Some(first) = since.map(|(first, _)| made_ms(first).max(from)).min() {
+                return Ok(Some(first));
+            }
+        }
+        Ok(None)
+    }
+
     /// Adds what packed rollups, or for minutes the packed runs themselves, count from one second to another.
     pub(super) fn add_packed(
         &self,
@@ -262,6 +302,10 @@ impl Trees {
         let rows = rows.map_err(|fault| entry.broken(fault.to_string()))?;
         serde_json::from_slice(&rows).map_err(|fault| entry.broken(fault.to_string()))
     }
+}
+
+fn millis(at: Timestamp) -> u64 {
+    u64::try_from(at.as_millisecond()).unwrap_or(0)
 }
 
 fn chain(fault: &dyn std::error::Error) -> String {

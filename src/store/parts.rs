@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Index;
 
+use jiff::Timestamp;
 use strum::IntoEnumIterator;
+use uuid::Uuid;
 
-use super::block::Kept;
+use super::block::{Kept, made_ms};
 use super::limits::Horizon;
 use super::packs::Packs;
 use super::record::{self, Brief, first_key_at, key_of, record_key};
@@ -233,6 +235,41 @@ impl Trees {
             }
         }
         Ok(runs)
+    }
+
+    /// Runs whose id was made in a time, oldest first.
+    pub(super) fn between(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        probe: Option<&ProbeId>,
+    ) -> Result<Vec<Run>, Error> {
+        let ours = |run: &Run| probe.is_none_or(|probe| run.probe == *probe);
+        let mut runs = self.packed_between(from, to, probe)?;
+        for entry in self[Part::Runs].range(first_key_at(from)..first_key_at(to)) {
+            let (key, bytes) = entry?;
+            runs.push(record::decode_run(&key, &bytes)?.run);
+        }
+        runs.retain(ours);
+        runs.sort_by_key(|run| run.id);
+        Ok(runs)
+    }
+
+    /// When the first run since a moment began, or a moment shortly before.
+    pub(super) fn first_since(&self, from: Timestamp) -> Result<Option<Timestamp>, Error> {
+        let fresh = self[Part::Runs]
+            .range(first_key_at(from)..)
+            .keys()
+            .next()
+            .transpose()?;
+        let fresh = fresh.and_then(|key| Uuid::from_slice(&key).ok());
+        let fresh = fresh.map(|id| made_ms(RunId(id)));
+        let first = self
+            .first_packed_since(from)?
+            .into_iter()
+            .chain(fresh)
+            .min();
+        Ok(first.and_then(|ms| Timestamp::from_millisecond(ms.cast_signed()).ok()))
     }
 
     pub(super) fn newest(&self, probe: &ProbeId, limit: usize) -> Result<Vec<Brief>, Error> {

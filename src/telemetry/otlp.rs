@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use opentelemetry::KeyValue;
 use opentelemetry::metrics::Counter;
 use opentelemetry_otlp::{LogExporter, MetricExporter, SpanExporter};
 use opentelemetry_sdk::Resource;
@@ -229,11 +228,7 @@ impl Losses {
     pub(super) fn count_in(&self, counter: &Counter<u64>) {
         for signal in Signal::ALL {
             for reason in guard::REASONS {
-                let labels = [
-                    KeyValue::new("signal", signal.as_str()),
-                    KeyValue::new("reason", reason),
-                ];
-                counter.add(0, &labels);
+                counter.add(0, &guard::labels(signal, reason));
             }
         }
         for state in &self.0 {

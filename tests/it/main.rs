@@ -17,6 +17,7 @@ mod full;
 mod loopback;
 mod notify;
 mod otlp;
+mod records;
 mod reload;
 mod replay;
 mod serving;

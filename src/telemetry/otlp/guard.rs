@@ -33,6 +33,14 @@ const NOT_TAKEN: &str = "not_taken";
 /// Why something was lost, as labels.
 pub(super) const REASONS: [&str; 2] = [QUEUE_FULL, NOT_TAKEN];
 
+/// The labels of a loss.
+pub(super) fn labels(signal: Signal, reason: &'static str) -> [KeyValue; 2] {
+    [
+        KeyValue::new("signal", signal.as_str()),
+        KeyValue::new("reason", reason),
+    ]
+}
+
 /// What is known of one signal's way out. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct State(Arc<Inner>);
@@ -174,11 +182,7 @@ impl State {
 
     fn lose(&self, count: usize, reason: &'static str) {
         if let Some(counter) = self.0.lost.get() {
-            let labels = [
-                KeyValue::new("signal", self.0.signal.as_str()),
-                KeyValue::new("reason", reason),
-            ];
-            counter.add(count as u64, &labels);
+            counter.add(count as u64, &labels(self.0.signal, reason));
         }
     }
 
