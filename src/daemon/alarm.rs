@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::alert::{Kind, Scope, Severity, State, Stream};
+use crate::alert::{Deploy, Kind, Scope, Severity, State, Stream};
 use crate::board::Board;
 use crate::clock;
 use crate::desk::{Condition, Plan, Ward};
@@ -84,13 +84,28 @@ async fn show(duty: &Duty, board: &Board, telemetry: &Telemetry, threads: &[Thre
         .values()
         .map(|slot| Arc::clone(&slot.probe))
         .collect();
+    let deploys = duty.deploys().await;
     for probe in probes {
+        telemetry.set_last_deploy(&probe, last_deploy(&deploys, &probe));
         let explained = duty.explain(&probe.id).await;
         let failed = explained.iter().find(|it| it.stream == Stream::Failed);
         telemetry.set_baseline_failure_ratio(&probe, failed.map(|it| it.baseline));
         let ratio = failed.map(|it| it.window.as_ref().map_or(0.0, |window| window.rate()));
         telemetry.set_failure_ratio(&probe, ratio);
     }
+}
+
+/// When the newest marker was set that a probe goes through.
+fn last_deploy(deploys: &[Deploy], probe: &Probe) -> Option<Timestamp> {
+    let all_or =
+        |names: &[String], name: &str| names.is_empty() || names.iter().any(|it| it == name);
+    let touches = |deploy: &&Deploy| {
+        let scope = &deploy.scope;
+        let is_probe = scope.probe.is_empty() || scope.probe.contains(&probe.id);
+        let is_provider = all_or(&scope.provider, &probe.provider);
+        is_probe && is_provider && all_or(&scope.environment, &probe.environment)
+    };
+    deploys.iter().filter(touches).map(|deploy| deploy.at).max()
 }
 
 /// Certificates, secrets and passwords that end soon. What ends at several probes on the same day is one alert.

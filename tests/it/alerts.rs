@@ -148,6 +148,16 @@ async fn people_silence_take_on_and_mark_deploys() {
     assert_eq!(status, 201, "{silence}");
     let deploy = json!({"id": "v7", "by": "ci"});
     assert_eq!(post_json(&daemon, "/api/v1/deploys", deploy).await.0, 201);
+    let figure = "authcanary_last_deploy_timestamp_seconds{";
+    until(|| async {
+        daemon
+            .get("/metrics")
+            .await
+            .1
+            .contains(figure)
+            .then_some(())
+    })
+    .await;
     run(&daemon).await;
     let alerts = daemon.json("/api/v1/alerts").await;
     assert_eq!(alerts["alerts"][0]["state"], "pending", "{alerts:#}");
