@@ -37,6 +37,7 @@ bench: setup $(PLAYWRIGHT)
 	python3 benches/journey.py
 	cargo bench --locked --bench daemon
 	cargo bench --locked --bench scrape
+	cargo bench --locked --bench store
 
 setup: browser firefox curl prometheus alertmanager analyzer $(PROVIDER) $(HAR) $(GRAFANA) $(MAIL) $(GECKODRIVER)
 
