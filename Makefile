@@ -13,7 +13,7 @@
 PROVIDER := tests/live/oidc-provider/node_modules/.package-lock.json
 HAR := tests/live/har/node_modules/.package-lock.json
 GRAFANA := tests/live/grafana/node_modules/.package-lock.json
-MAIL := .tools/venv/.complete
+VENV := .tools/venv/.complete
 PLAYWRIGHT := benches/playwright/node_modules/.package-lock.json
 
 # The driver of Firefox is a crate; Debian has only the browser.
@@ -39,7 +39,7 @@ bench: setup $(PLAYWRIGHT)
 	cargo bench --locked --bench scrape
 	cargo bench --locked --bench store
 
-setup: browser firefox curl prometheus alertmanager analyzer $(PROVIDER) $(HAR) $(GRAFANA) $(MAIL) $(GECKODRIVER)
+setup: browser firefox curl prometheus alertmanager analyzer $(PROVIDER) $(HAR) $(GRAFANA) $(VENV) $(GECKODRIVER)
 
 browser:
 	@.ci/install chromium=chromium chromedriver=chromium-driver
@@ -63,11 +63,11 @@ analyzer:
 alertmanager:
 	@.ci/install prometheus-alertmanager=prometheus-alertmanager
 
-# The mail server of the tests. On Debian a Python of the system may come without what makes such a folder.
-$(MAIL): tests/live/smtp/requirements.txt
+# The mail server and the collector of the tests. On Debian a Python of the system may come without what makes such a folder.
+$(VENV): tests/live/requirements.txt
 	@python3 -c 'import ensurepip' 2>/dev/null || .ci/install ensurepip=python3-venv
 	python3 -m venv .tools/venv
-	.tools/venv/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	.tools/venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
 $(GECKODRIVER):

@@ -6,6 +6,7 @@ mod audit;
 mod browser;
 mod canary;
 mod certified;
+mod collector;
 mod control;
 mod dashboards;
 mod doctor;
