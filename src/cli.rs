@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod explain;
 mod export;
+mod health;
 mod notify;
 mod reload;
 mod replay;
@@ -117,6 +118,8 @@ enum Command {
     Explain(explain::Args),
     /// Look this machine over: browser, sandbox, clock, network, disk, limits, secrets, channels, and what mends them
     Doctor(doctor::Args),
+    /// Ask whether a daemon is alive; for the health check of a container
+    Health(health::Args),
     /// Say what answers of providers mean: cases as JSON Lines on stdin, verdicts on stdout
     Classify(classify::Args),
     /// Try the channels that notices go to
@@ -190,6 +193,7 @@ fn run(args: Args) -> anyhow::Result<Exit> {
         }
         Command::Serve => with_config(config, |daemon| on_runtime(serve::run(daemon))),
         Command::Doctor(args) => doctor::run(config, &args),
+        Command::Health(args) => on_runtime(health::run(args)),
         Command::Classify(args) => classify::run(&args),
         Command::Runs(args) => on_runtime(runs::list(args)),
         Command::Show(args) => on_runtime(runs::show(args)),

@@ -1,11 +1,12 @@
 //! A client of a daemon's API, for the commands that ask one.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use futures::{Stream, TryStreamExt};
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -31,6 +32,9 @@ pub(crate) struct Server {
 
 /// The variable that is looked at where no token is named.
 const TOKEN: &str = "AUTHCANARY_TOKEN";
+
+/// Whoever asks whether a daemon is alive wants to know it soon.
+const HEALTH: Duration = Duration::from_secs(5);
 
 fn reference(text: &str) -> Result<SecretRef, String> {
     match text.split_once(':') {
@@ -89,6 +93,12 @@ impl Client {
             .build()
             .context("cannot set up HTTP")?;
         Ok(Self { http, base, token })
+    }
+
+    /// Whether the daemon is there and answers.
+    pub(crate) async fn health(&self) -> anyhow::Result<()> {
+        let request = self.http.get(self.base.join("healthz")?).timeout(HEALTH);
+        self.answer(request).await.map(drop)
     }
 
     /// What is at a path below `/api/v1/`.
@@ -150,6 +160,11 @@ impl Client {
                 .header("content-type", "application/json")
                 .body(serde_json::to_vec(body)?);
         }
+        self.answer(request).await
+    }
+
+    /// The answer, when it is a good one.
+    async fn answer(&self, request: RequestBuilder) -> anyhow::Result<Response> {
         let answer = request.send().await.map_err(reqwest::Error::without_url);
         let answer = answer.with_context(|| {
             format!("no answer from {}: is the daemon there? (--url)", self.base)

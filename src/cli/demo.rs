@@ -26,6 +26,9 @@ pub(crate) struct Args {
     /// Further probe files to run beside the demo's own
     #[arg(long, value_name = "FILE")]
     probes: Vec<PathBuf>,
+    /// Start Chromium without its own sandbox, as always for root: where a container gives it no namespaces
+    #[arg(long)]
+    no_sandbox: bool,
     /// End after so many runs
     #[arg(long, value_name = "N")]
     runs: Option<u32>,
@@ -39,7 +42,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let folder = tempfile::Builder::new()
         .prefix("authcanary-demo-")
         .tempdir()?;
-    write_files(folder.path(), &provider, &args.probes)?;
+    write_files(folder.path(), &provider, &args)?;
     let daemon = match config::load(&folder.path().join("authcanary.yaml")) {
         Ok(daemon) => daemon,
         Err(faults) => {
@@ -70,7 +73,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
 }
 
 /// The same files that a user would write, in a folder that goes when the demo ends.
-fn write_files(folder: &Path, provider: &Loopback, more: &[PathBuf]) -> anyhow::Result<()> {
+fn write_files(folder: &Path, provider: &Loopback, args: &Args) -> anyhow::Result<()> {
     let secret = |name: &str, value: &str| fs::write(folder.join(name), value);
     for client in ["demo-basic", "demo-post"] {
         secret(client, &format!("{client}-secret"))?;
@@ -83,7 +86,7 @@ fn write_files(folder: &Path, provider: &Loopback, more: &[PathBuf]) -> anyhow::
         .replace("FOLDER", &folder.display().to_string());
     fs::write(folder.join("demo.yaml"), probe)?;
     let mut probes = vec![file("demo.yaml")];
-    for path in more {
+    for path in &args.probes {
         let path =
             fs::canonicalize(path).with_context(|| format!("cannot read {}", path.display()))?;
         probes.push(path.display().to_string());
@@ -93,7 +96,7 @@ fn write_files(folder: &Path, provider: &Loopback, more: &[PathBuf]) -> anyhow::
         "location": "demo",
         "probes": probes,
         "store": {"path": file("store")},
-        "browser": {"args": browser_args()},
+        "browser": {"args": browser_args(args.no_sandbox)},
     });
     // JSON is YAML as well.
     fs::write(
@@ -103,11 +106,10 @@ fn write_files(folder: &Path, provider: &Loopback, more: &[PathBuf]) -> anyhow::
     Ok(())
 }
 
-/// Chromium refuses to start its sandbox for root, which is what a container often runs as. And nothing but this
-/// machine is to be looked up.
-fn browser_args() -> Vec<&'static str> {
+/// Chromium refuses to start its sandbox for root. And nothing but this machine is to be looked up.
+fn browser_args(no_sandbox: bool) -> Vec<&'static str> {
     let mut args = vec!["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"];
-    if nix::unistd::geteuid().is_root() {
+    if no_sandbox || nix::unistd::geteuid().is_root() {
         args.push("--no-sandbox");
     }
     args
