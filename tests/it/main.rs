@@ -12,6 +12,7 @@ mod control;
 mod crash;
 mod daemon;
 mod dashboards;
+mod dist;
 mod doctor;
 mod full;
 mod loopback;

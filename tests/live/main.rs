@@ -6,6 +6,7 @@ mod audit;
 mod browser;
 mod canary;
 mod certified;
+mod container;
 mod control;
 mod dashboards;
 mod doctor;
