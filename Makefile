@@ -73,9 +73,10 @@ curl:
 prometheus:
 	@.ci/install prometheus=prometheus promtool=prometheus
 
-# Judges the unit that is shipped.
+# Judges the unit that is shipped; and what puts its filter of system calls on, for the Python of Debian.
 analyzer:
 	@.ci/install systemd-analyze=systemd
+	@/usr/bin/python3 -c 'import seccomp' 2>/dev/null || .ci/install import-seccomp=python3-seccomp
 
 # Takes alerts, with the tool that reads them back.
 alertmanager:

@@ -176,7 +176,7 @@ impl Image {
 }
 
 /// A process that goes with the test. What is started first in a process table of its own takes all else with it.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -186,7 +186,7 @@ impl Drop for Running {
 }
 
 /// Runs until a line holds `words`, and gives the lines up to it.
-fn until(process: &mut Running, words: &str) -> Vec<String> {
+pub(crate) fn until(process: &mut Running, words: &str) -> Vec<String> {
     let output = BufReader::new(process.0.stdout.take().unwrap());
     let (tell, told) = mpsc::channel();
     thread::spawn(move || {
@@ -195,7 +195,10 @@ fn until(process: &mut Running, words: &str) -> Vec<String> {
         }
     });
     let mut lines = Vec::new();
-    while !lines.last().is_some_and(|line: &String| line.contains(words)) {
+    while !lines
+        .last()
+        .is_some_and(|line: &String| line.contains(words))
+    {
         match told.recv_timeout(PATIENCE) {
             Ok(line) => lines.push(line),
             Err(error) => panic!("no line with {words} ({error}): {lines:#?}"),
@@ -211,11 +214,17 @@ fn both_images_are_built_and_run_with_a_read_only_root() {
     let grid = images.build("grid");
     assert!(grid.has("usr/bin/authcanary") && !grid.has("usr/bin/chromium"));
     let version = ok(&grid.start(&["--version"]).output().unwrap());
-    assert_eq!(version.trim(), concat!("authcanary ", env!("CARGO_PKG_VERSION")));
+    assert_eq!(
+        version.trim(),
+        concat!("authcanary ", env!("CARGO_PKG_VERSION"))
+    );
 
     let image = images.build("browser");
     assert_eq!(image.words("Cmd"), ["serve"]);
-    assert_eq!(image.config["Volumes"]["/var/lib/authcanary"], serde_json::json!({}));
+    assert_eq!(
+        image.config["Volumes"]["/var/lib/authcanary"],
+        serde_json::json!({})
+    );
     is_confined(&image);
     signs_in(&image);
     is_healthy_when_it_serves(&image);

@@ -20,3 +20,4 @@ mod service;
 mod signin;
 mod support;
 mod telemetry;
+mod unit;

@@ -32,4 +32,5 @@ pivot_root . .
 umount --lazy .
 cd /
 unset INSIDE
-exec setpriv --reuid "$user" --regid "$group" --clear-groups --bounding-set=-all --inh-caps=-all --no-new-privs "$@"
+# A change of user takes away what --kill-child had set.
+exec setpriv --pdeathsig KILL --reuid "$user" --regid "$group" --clear-groups --bounding-set=-all --inh-caps=-all --no-new-privs "$@"
