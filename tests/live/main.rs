@@ -18,4 +18,5 @@ mod mail;
 mod service;
 mod signin;
 mod support;
+mod sweep;
 mod telemetry;
