@@ -6,6 +6,7 @@ mod needles;
 mod tap;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
@@ -84,7 +85,7 @@ impl Scene {
             .variable("AUTHCANARY_TOKEN", API_TOKEN)
             .variable("OTEL_BSP_SCHEDULE_DELAY", "50")
             .variable("OTEL_BLRP_SCHEDULE_DELAY", "50")
-            .variable("OTEL_METRIC_EXPORT_INTERVAL", "200");
+            .variable("OTEL_METRIC_EXPORT_INTERVAL", "2000");
         let slack = format!("http://{}/services/T1/B2/{SLACK_PATH}", site.address);
         for (name, secret) in [
             ("post", POST_SECRET),
@@ -399,12 +400,12 @@ async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
 /// Places and what stands there.
 type Hay = Vec<(String, Vec<u8>)>;
 
-fn files(hay: &mut Hay, folder: &Path, skip: &str) {
+fn files(hay: &mut Hay, folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         if path.is_dir() {
-            files(hay, &path, skip);
-        } else if !entry.file_name().to_string_lossy().starts_with(skip) {
+            files(hay, &path);
+        } else {
             hay.push((
                 path.display().to_string(),
                 fs::read(&path).unwrap_or_default(),
@@ -556,7 +557,10 @@ async fn no_secret_is_found_in_anything_that_leaves_memory() {
     commands(&scene, &daemon, &done, &mut hay).await;
     daemon.end().await;
 
-    files(&mut hay, &scene.canary.path(""), "secret-");
+    files(&mut hay, &scene.canary.path(""));
+    // Where the secrets and the account come from.
+    let given = |place: &String| place.contains("/secret-") || place.ends_with("/probe.yaml");
+    hay.retain(|(place, _)| !given(place));
     let kept = scene.collector.kept();
     assert!(!kept.traces.is_empty() && !kept.metrics.is_empty() && !kept.logs.is_empty());
     hay.push((
@@ -576,8 +580,12 @@ fn search(scene: &Scene, hay: &Hay) {
     check_search(scene, &needles, &search);
     let mut leaks: Vec<String> = Vec::new();
     for (place, bytes) in hay {
-        for found in search.found(bytes).into_iter().take(3) {
-            leaks.push(format!("{place}: {found:.300}"));
+        let mut kinds = BTreeSet::new();
+        for found in search.found(bytes) {
+            let kind = found.split(" (").next().unwrap_or_default().to_owned();
+            if kinds.insert(kind) {
+                leaks.push(format!("{place:.60}: {found:.300}"));
+            }
         }
     }
     let mut big: Vec<_> = hay
