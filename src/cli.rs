@@ -22,6 +22,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use tracing::Level;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -63,7 +65,8 @@ struct Args {
         env = "AUTHCANARY_CONFIG"
     )]
     config: Option<PathBuf>,
-    /// What to log on stderr: error, warn, info, debug, or a filter such as `authcanary=debug,hyper=info`
+    /// What to log on stderr: error, warn, info, debug, or a filter such as `authcanary=debug,hyper=off`; below info,
+    /// authcanary alone is logged
     #[arg(
         long,
         global = true,
@@ -289,6 +292,12 @@ fn say(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Below `info`, HTTP clients and drivers of browsers log what they send, passwords included: of others no filter lets that
+/// through.
+fn is_safe(target: &str, level: Level) -> bool {
+    level <= Level::INFO || target.starts_with("authcanary")
+}
+
 /// The daemon tells its story; the other commands speak by their results, and log only what is odd.
 fn start_log(filter: Option<&str>, format: LogFormat, command: &Command) -> anyhow::Result<()> {
     let usual = match command {
@@ -305,7 +314,7 @@ fn start_log(filter: Option<&str>, format: LogFormat, command: &Command) -> anyh
     };
     tracing_subscriber::registry()
         .with(filter)
-        .with(to_stderr)
+        .with(to_stderr.with_filter(filter_fn(|about| is_safe(about.target(), *about.level()))))
         .with(LogLayer)
         .init();
     Ok(())

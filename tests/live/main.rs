@@ -19,5 +19,6 @@ mod mail;
 mod service;
 mod signin;
 mod support;
+mod sweep;
 mod telemetry;
 mod unit;
