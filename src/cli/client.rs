@@ -91,6 +91,11 @@ impl Client {
         Ok(Self { http, base, token })
     }
 
+    /// Address of the daemon.
+    pub(crate) fn base(&self) -> &Url {
+        &self.base
+    }
+
     /// What is at a path below `/api/v1/`.
     pub(crate) async fn get<T: DeserializeOwned>(
         &self,
@@ -102,7 +107,6 @@ impl Client {
     }
 
     /// Sends something to a path below `/api/v1/`.
-    #[expect(dead_code, reason = "for the commands that change something")]
     pub(crate) async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -113,7 +117,6 @@ impl Client {
     }
 
     /// Takes away what is at a path below `/api/v1/`.
-    #[expect(dead_code, reason = "for the commands that change something")]
     pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<()> {
         self.send(Method::DELETE, path, &[], None::<&()>).await?;
         Ok(())

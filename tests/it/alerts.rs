@@ -15,10 +15,10 @@ use crate::common::{Running, probe, quick, settings, start, until};
 
 /// A webhook that keeps what it gets.
 #[derive(Clone, Default)]
-struct Receiver(Arc<Mutex<Vec<Json>>>);
+pub(crate) struct Receiver(Arc<Mutex<Vec<Json>>>);
 
 impl Receiver {
-    async fn start(&self) -> String {
+    pub(crate) async fn start(&self) -> String {
         let kept = self.clone();
         let take = async move |body: String| {
             let notice = serde_json::from_str(&body).unwrap();
@@ -32,7 +32,7 @@ impl Receiver {
     }
 
     /// What happened to the alert, by each notice so far.
-    fn states(&self) -> Vec<String> {
+    pub(crate) fn states(&self) -> Vec<String> {
         let notices = self.0.lock().unwrap();
         let states = notices
             .iter()
@@ -42,12 +42,12 @@ impl Receiver {
             .collect()
     }
 
-    async fn become_states(&self, wanted: &[&str]) {
+    pub(crate) async fn become_states(&self, wanted: &[&str]) {
         until(|| async { (self.states() == wanted).then_some(()) }).await;
     }
 }
 
-fn telling(settings: Settings, url: &str) -> Settings {
+pub(crate) fn telling(settings: Settings, url: &str) -> Settings {
     let channel = json!({"webhook": {"url": url}});
     let notify = sender::Settings {
         channels: [("hook".to_owned(), serde_json::from_value(channel).unwrap())].into(),
@@ -61,7 +61,8 @@ fn telling(settings: Settings, url: &str) -> Settings {
     }
 }
 
-async fn run(daemon: &Running) {
+/// Runs the probe now, and waits until the daemon is done with it.
+pub(crate) async fn run(daemon: &Running) {
     let id = daemon.run_now("acme/prod").await;
     until(|| async {
         let run = daemon.json(&format!("/api/v1/runs/{id}")).await;

@@ -16,6 +16,7 @@ mod doctor;
 mod full;
 mod loopback;
 mod notify;
+mod oncall;
 mod otlp;
 mod records;
 mod reload;
