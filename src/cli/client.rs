@@ -78,7 +78,15 @@ impl Client {
             ),
             None => None,
         };
-        let mut base = server.url.clone();
+        Self::with(server.url.clone(), token)
+    }
+
+    /// One of a daemon that wants no token.
+    pub(crate) fn at(url: &str) -> anyhow::Result<Self> {
+        Self::with(url.parse()?, None)
+    }
+
+    fn with(mut base: Url, token: Option<Secret>) -> anyhow::Result<Self> {
         // Without it, joining would drop the last part of a path that a proxy wants.
         if !base.path().ends_with('/') {
             let path = format!("{}/", base.path());
