@@ -1,19 +1,23 @@
 //! The command line. Results go to stdout, all else to stderr.
 
+mod alerts;
 mod check;
 mod classify;
 mod client;
 mod demo;
+mod deploy;
 mod doctor;
 mod explain;
 mod export;
 mod health;
+mod labels;
 mod notify;
 mod reload;
 mod replay;
 mod report;
 mod runs;
 mod serve;
+mod silence;
 mod validate;
 
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -134,6 +138,14 @@ enum Command {
     Show(runs::ShowArgs),
     /// Write runs as JSON Lines or CSV, from a daemon or from a store that none has open
     Export(export::Args),
+    /// List alerts of a daemon, show one, take one on
+    Alerts(alerts::Args),
+    /// Tell nobody of some alerts for a while
+    #[command(subcommand)]
+    Silence(silence::Command),
+    /// Mark a deploy, so that alerts which begin near it name it
+    #[command(subcommand)]
+    Deploy(deploy::Command),
     /// Put recorded runs through the rules of alerts: would this have paged?
     Replay(replay::Args),
     /// Print a completion script for a shell
@@ -200,6 +212,9 @@ fn run(args: Args) -> anyhow::Result<Exit> {
         Command::Classify(args) => classify::run(&args),
         Command::Runs(args) => on_runtime(runs::list(args)),
         Command::Show(args) => on_runtime(runs::show(args)),
+        Command::Alerts(args) => on_runtime(alerts::run(args)),
+        Command::Silence(command) => on_runtime(silence::run(command)),
+        Command::Deploy(command) => on_runtime(deploy::run(command)),
         Command::Export(args) => with_rules(config, |daemon| on_runtime(export::run(daemon, args))),
         Command::Replay(args) => with_rules(config, |daemon| replay::run(daemon, &args)),
         Command::Demo(demo) => on_runtime(demo::run(demo)),

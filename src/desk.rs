@@ -109,15 +109,15 @@ pub enum Heard {
 }
 
 /// Who decides when an alert is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// The detector, by runs.
     Detector,
     /// The condition that made it: it is over when that no longer stands.
     Condition,
-    /// Good runs of its probe; so many came in a row.
-    GoodRuns(u32),
+    /// Good runs of the probes that saw it, each at a location; so many came in a row.
+    GoodRuns(#[serde(with = "pairs")] BTreeMap<(ProbeId, String), u32>),
     /// Time.
     Time,
 }
@@ -501,5 +501,29 @@ impl Case {
             (Event::Resolved, _) => Heard::End,
             (_, heard) => heard,
         };
+    }
+}
+
+/// JSON has no keys of two parts.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<K: Serialize, V: Serialize, S: Serializer>(
+        map: &BTreeMap<K, V>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(map)
+    }
+
+    pub(super) fn deserialize<'de, K, V, D>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
+    where
+        K: Deserialize<'de> + Ord,
+        V: Deserialize<'de>,
+        D: Deserializer<'de>,
+    {
+        let pairs = Vec::<(K, V)>::deserialize(deserializer)?;
+        Ok(pairs.into_iter().collect())
     }
 }

@@ -82,7 +82,15 @@ impl Client {
             ),
             None => None,
         };
-        let mut base = server.url.clone();
+        Self::with(server.url.clone(), token)
+    }
+
+    /// One of a daemon that wants no token.
+    pub(crate) fn at(url: &str) -> anyhow::Result<Self> {
+        Self::with(url.parse()?, None)
+    }
+
+    fn with(mut base: Url, token: Option<Secret>) -> anyhow::Result<Self> {
         // Without it, joining would drop the last part of a path that a proxy wants.
         if !base.path().ends_with('/') {
             let path = format!("{}/", base.path());
@@ -101,6 +109,11 @@ impl Client {
         self.answer(request).await.map(drop)
     }
 
+    /// Address of the daemon.
+    pub(crate) fn base(&self) -> &Url {
+        &self.base
+    }
+
     /// What is at a path below `/api/v1/`.
     pub(crate) async fn get<T: DeserializeOwned>(
         &self,
@@ -112,7 +125,6 @@ impl Client {
     }
 
     /// Sends something to a path below `/api/v1/`.
-    #[expect(dead_code, reason = "for the commands that change something")]
     pub(crate) async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -123,7 +135,6 @@ impl Client {
     }
 
     /// Takes away what is at a path below `/api/v1/`.
-    #[expect(dead_code, reason = "for the commands that change something")]
     pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<()> {
         self.send(Method::DELETE, path, &[], None::<&()>).await?;
         Ok(())

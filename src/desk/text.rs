@@ -91,18 +91,17 @@ fn place(scope: &Scope) -> String {
             format!("everything seen from {}", scope.location[0])
         }
         (_, _, []) => "everything".to_owned(),
-        (_, _, some) => {
-            let named = some
-                .iter()
-                .take(NAMED)
-                .copied()
-                .collect::<Vec<_>>()
-                .join(", ");
-            match some.len().saturating_sub(NAMED) {
-                0 => named,
-                more => format!("{named} and {more} more"),
-            }
-        }
+        (_, _, some) => named(some),
+    }
+}
+
+/// The first of some names, and how many more there are.
+pub(super) fn named<S: AsRef<str>>(names: &[S]) -> String {
+    let first: Vec<&str> = names.iter().take(NAMED).map(AsRef::as_ref).collect();
+    let first = first.join(", ");
+    match names.len().saturating_sub(NAMED) {
+        0 => first,
+        more => format!("{first} and {more} more"),
     }
 }
 

@@ -17,6 +17,7 @@ mod doctor;
 mod full;
 mod loopback;
 mod notify;
+mod oncall;
 mod otlp;
 mod records;
 mod reload;

@@ -6,12 +6,12 @@ use axum::response::Response;
 use jiff::Timestamp;
 
 use super::super::State;
-use super::super::alerts::find;
+use super::super::alerts::{covering, find};
 use super::super::problem::Problem;
 use super::render;
 use crate::alert::{self, Explanation, Fingerprint};
 use crate::clock;
-use crate::desk::Case;
+use crate::desk::{Case, Silence};
 use crate::phrase::{self, ago, instant};
 
 /// One alert in a list.
@@ -95,6 +95,7 @@ pub(in super::super) async fn page(
 ) -> Result<Response, Problem> {
     let now = clock::now();
     let case = find(&state, &fingerprint).await?;
+    let silences = covering(&case, &state.duty.silences().await, now);
     let threads = state.duty.outbox().threads().await;
     let thread = threads
         .into_iter()
@@ -112,14 +113,14 @@ pub(in super::super) async fn page(
         is_open: case.is_open(),
         reason: case.alert.reason.clone(),
         kind: case.alert.kind.as_str(),
-        facts: facts(&case),
+        facts: facts(&case, &silences),
         runbook: runbook(&case),
         runs: case.alert.runs.iter().map(ToString::to_string).collect(),
         notices: notices.collect(),
     })
 }
 
-fn facts(case: &Case) -> Vec<(&'static str, String)> {
+fn facts(case: &Case, silences: &[Silence]) -> Vec<(&'static str, String)> {
     let alert = &case.alert;
     let mut facts = Vec::new();
     if let Some(verdict) = &alert.verdict {
@@ -142,6 +143,11 @@ fn facts(case: &Case) -> Vec<(&'static str, String)> {
     if let Some(taken) = &case.acknowledged {
         let told = format!("{} at {} {}", taken.by, instant(taken.at), taken.note);
         facts.push(("taken on by", told.trim_end().to_owned()));
+    }
+    for silence in silences {
+        let until = instant(silence.ends_at);
+        let told = format!("until {until} by {}: {}", silence.author, silence.reason);
+        facts.push(("silenced", told));
     }
     facts
 }
