@@ -7,7 +7,9 @@ mod demo;
 mod doctor;
 mod explain;
 mod export;
+mod init;
 mod notify;
+mod reference;
 mod reload;
 mod replay;
 mod report;
@@ -99,6 +101,8 @@ pub(crate) enum Format {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write a daemon file and a first probe file for a provider, from its metadata and a few answers, and try them
+    Init(init::Args),
     /// Run the daemon: every probe on its schedule, figures and pages over HTTP
     Serve,
     /// Run probes now, in this process, print what happened and exit
@@ -184,6 +188,7 @@ fn run(args: Args) -> anyhow::Result<Exit> {
             );
             Ok(Exit::Ok)
         }
+        Command::Init(args) => on_runtime(init::run(config.map(Path::to_path_buf), args)),
         Command::Validate(args) => validate::run(config, &args),
         Command::Check(check) => {
             with_config(config, |daemon| on_runtime(check::run(daemon, check)))
