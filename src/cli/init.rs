@@ -105,6 +105,9 @@ enum AuthName {
     None,
 }
 
+/// Width of the column of commands.
+const WHAT: usize = 34;
+
 /// Asks provider and person, writes, and runs the first check, whose exit code is that of the command.
 pub(crate) async fn run(config: Option<PathBuf>, mut args: Args) -> anyhow::Result<Exit> {
     let asks = !args.yes && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
@@ -345,25 +348,45 @@ fn next(places: &Places, id: &ProbeId, exit: Exit, is_unchecked: bool) -> String
         true => String::new(),
         false => format!(" -c {}", places.daemon.display()),
     };
+    let line = |what: &str, why: &str| format!("\n  {what:<WHAT$}  {why}");
+    let again = line(&format!("authcanary check {id}{with}"), "tries again");
     let first = match exit {
-        Exit::Ok if is_unchecked => {
-            format!("  authcanary check {id}{with}    signs in now, and prints the steps\n")
-        }
+        Exit::Ok if is_unchecked => line(
+            &format!("authcanary check {id}{with}"),
+            "signs in now, and prints the steps",
+        ),
         Exit::Ok => String::new(),
-        Exit::Unknown => format!(
-            "  authcanary doctor{with}    says what is wrong with this machine, and what mends it\n  authcanary check {id}{with}    tries again\n"
-        ),
-        Exit::Failed | Exit::Usage | Exit::Config => format!(
-            "  {}    is what to put right where the verdict points to it\n  authcanary check {id}{with}    tries again\n",
-            places.probe.display()
-        ),
+        Exit::Unknown => {
+            let doctor = format!("authcanary doctor{with}");
+            line(
+                &doctor,
+                "says what is wrong with this machine, and what mends it",
+            ) + &again
+        }
+        Exit::Failed | Exit::Usage | Exit::Config => {
+            let file = places.probe.display().to_string();
+            line(
+                &file,
+                "is the place to put right what the verdict points to",
+            ) + &again
+        }
     };
-    format!(
-        "\nNext:\n{first}  authcanary serve{with}    runs it on schedule, with pages at the address that it prints\n  \
-         authcanary validate{with}    lists what is wrong, and what bites one day\n  \
-         {}    has a place for channels, so that somebody hears of it",
-        places.daemon.display()
-    )
+    let rest = [
+        (
+            format!("authcanary serve{with}"),
+            "runs it on its schedule, with pages at the address that it prints",
+        ),
+        (
+            format!("authcanary validate{with}"),
+            "lists what is wrong, and what bites one day",
+        ),
+        (
+            places.daemon.display().to_string(),
+            "has a place for channels, so that somebody hears of it",
+        ),
+    ];
+    let rest: String = rest.iter().map(|(what, why)| line(what, why)).collect();
+    format!("\nNext:{first}{rest}")
 }
 
 /// The configuration that was written, or why it cannot be used.

@@ -14,6 +14,7 @@ mod daemon;
 mod dashboards;
 mod doctor;
 mod full;
+mod init;
 mod loopback;
 mod notify;
 mod otlp;
