@@ -171,6 +171,11 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The command line as it is parsed, for those who document it.
+pub fn command() -> clap::Command {
+    Args::command()
+}
+
 fn run(args: Args) -> anyhow::Result<Exit> {
     start_log(args.log.as_deref(), args.log_format, &args.command)?;
     // Two TLS stacks among the dependencies each bring a provider of their own: without a choice the first handshake
@@ -180,12 +185,7 @@ fn run(args: Args) -> anyhow::Result<Exit> {
     match args.command {
         Command::Schema { file } => print_schema(file),
         Command::Completions { shell } => {
-            clap_complete::generate(
-                shell,
-                &mut Args::command(),
-                "authcanary",
-                &mut std::io::stdout(),
-            );
+            clap_complete::generate(shell, &mut command(), "authcanary", &mut std::io::stdout());
             Ok(Exit::Ok)
         }
         Command::Init(args) => on_runtime(init::run(config.map(Path::to_path_buf), args)),

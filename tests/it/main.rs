@@ -12,6 +12,7 @@ mod control;
 mod crash;
 mod daemon;
 mod dashboards;
+mod docs;
 mod doctor;
 mod full;
 mod init;
