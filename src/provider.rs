@@ -146,7 +146,7 @@ pub fn recognise(addresses: &[&str]) -> Option<&'static Provider> {
     };
     ALL.iter()
         .copied()
-        .find(|provider| provider.addresses.iter().any(|pattern| fits(&pattern)))
+        .find(|provider| provider.addresses.iter().any(fits))
 }
 
 /// The steps at which a refresh token is at stake.

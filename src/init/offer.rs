@@ -137,14 +137,16 @@ mod tests {
             "token_endpoint": format!("{ISSUER}/token"),
             "jwks_uri": format!("{ISSUER}/keys"),
         });
-        let own = document.as_object_mut().unwrap();
-        for (name, value) in more.as_object().unwrap() {
+        let (Value::Object(mut own), Value::Object(more)) = (document.take(), more) else {
+            panic!("both are objects");
+        };
+        for (name, value) in more {
             match value {
-                Value::Null => own.remove(name),
-                value => own.insert(name.clone(), value.clone()),
+                Value::Null => own.remove(&name),
+                value => own.insert(name, value),
             };
         }
-        own.clone()
+        own
     }
 
     fn check(more: Value, judge: impl Fn(&Offer)) {
@@ -192,7 +194,7 @@ mod tests {
             |offer| assert_eq!(offer.scopes, ["openid", "email"]),
         );
         check(json!({"jwks_uri": null}), |offer| {
-            assert!(offer.scopes.is_empty())
+            assert!(offer.scopes.is_empty());
         });
     }
 

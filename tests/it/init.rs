@@ -71,7 +71,7 @@ fn is_empty(folder: &Path) -> bool {
 }
 
 /// A provider whose only document is `document`, with `$ISSUER` for its address.
-async fn publishing(document: Json) -> String {
+async fn publishing(document: &Json) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let issuer = format!("http://{}", listener.local_addr().unwrap());
     let text = document.to_string().replace("$ISSUER", &issuer);
@@ -203,7 +203,7 @@ async fn both_files_are_written_and_nothing_is_lost() {
 #[tokio::test]
 async fn a_machine_is_asked_for_where_nobody_signs_in() {
     let document = json!({"issuer": "$ISSUER", "token_endpoint": "$ISSUER/token"});
-    let issuer = publishing(document).await;
+    let issuer = publishing(&document).await;
     let folder = tempfile::tempdir().unwrap();
     let output = init(
         &folder,
@@ -246,20 +246,20 @@ async fn what_is_no_issuer_is_answered_in_plain_words() {
         &["cannot be reached: connect_refused", "authcanary doctor"],
     );
 
-    let silent = publishing(Json::Null).await;
+    let silent = publishing(&Json::Null).await;
     let output = answered(&folder, &silent, &[]).await;
     let tried = format!("tried  {silent}/.well-known/oauth-authorization-server");
     expect(&output, 1, &["publishes no metadata", &tried, "endpoints"]);
 
-    let foreign = publishing(json!({"issuer": "https://other.example.com"})).await;
+    let foreign = publishing(&json!({"issuer": "https://other.example.com"})).await;
     let output = answered(&folder, &foreign, &[]).await;
     expect(&output, 1, &["https://other.example.com", &foreign]);
 
     let methods = json!(["private_key_jwt"]);
-    let strict = publishing(json!({
+    let strict = json!({
         "issuer": "$ISSUER", "token_endpoint": "$ISSUER/token", "token_endpoint_auth_methods_supported": methods
-    }));
-    let output = answered(&folder, &strict.await, &[]).await;
+    });
+    let output = answered(&folder, &publishing(&strict).await, &[]).await;
     expect(&output, 1, &["takes only private_key_jwt"]);
 
     let output = answered(&folder, "mailto:sso@example.com", &[]).await;
