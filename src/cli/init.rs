@@ -129,9 +129,12 @@ pub(crate) async fn run(config: Option<PathBuf>, mut args: Args) -> anyhow::Resu
     let daemon = config.unwrap_or_else(|| "authcanary.yaml".into());
     let mut typed = Vec::new();
     if asks {
-        ask::guard_cursor();
+        ask::guard_cursor()?;
         let answered =
             tokio::task::block_in_place(|| ask::fill(&mut args, &offer, &daemon, &mut typed));
+        if answered.as_ref().is_err_and(ask::is_left) {
+            ask::leave();
+        }
         answered.context("nothing was written")?;
     }
     let places = Places::new(

@@ -7,12 +7,13 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::pty::openpty;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{LocalFlags, tcgetattr};
 use nix::unistd::Pid;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::canary::Canary;
 use crate::certified::{Certified, PASSWORD, SECRET, USERNAME};
@@ -96,7 +97,7 @@ struct Terminal {
 
 impl Terminal {
     /// The first text to come that holds `words`.
-    fn wait_for(&mut self, words: &str) {
+    async fn wait_for(&mut self, words: &str) {
         let end = Instant::now() + PATIENCE;
         loop {
             let shown = self.shown.lock().unwrap().clone();
@@ -105,18 +106,18 @@ impl Terminal {
                 return;
             }
             assert!(Instant::now() < end, "never came: {words}\n{shown}");
-            thread::sleep(Duration::from_millis(20));
+            sleep(Duration::from_millis(20)).await;
         }
     }
 
-    fn answer(&mut self, question: &str, text: &str) {
-        self.wait_for(question);
+    async fn answer(&mut self, question: &str, text: &str) {
+        self.wait_for(question).await;
         self.keys.write_all(format!("{text}\n").as_bytes()).unwrap();
     }
 
     /// Types only once the terminal shows no more what is typed, as the eye of a person waits for the prompt.
-    fn answer_unseen(&mut self, question: &str, text: &str) {
-        self.wait_for(question);
+    async fn answer_unseen(&mut self, question: &str, text: &str) {
+        self.wait_for(question).await;
         let end = Instant::now() + PATIENCE;
         while tcgetattr(&self.keys)
             .unwrap()
@@ -124,7 +125,7 @@ impl Terminal {
             .contains(LocalFlags::ECHO)
         {
             assert!(Instant::now() < end, "what is typed is shown: {question}");
-            thread::sleep(Duration::from_millis(5));
+            sleep(Duration::from_millis(5)).await;
         }
         self.keys.write_all(format!("{text}\n").as_bytes()).unwrap();
     }
@@ -163,32 +164,31 @@ fn on_terminal(canary: &Canary, arguments: &[&str]) -> (tokio::process::Child, T
     (child, terminal)
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn what_init_asked_for_at_a_terminal_serves() {
     let provider = Certified::usual().await;
     let canary = empty();
     let store = canary.path("store");
     let (mut child, mut terminal) = on_terminal(&canary, &usual(&provider.issuer, &store));
     let shown = Arc::clone(&terminal.shown);
-    tokio::task::spawn_blocking(move || {
-        // An empty line takes what is proposed.
-        terminal.answer("Environment", "");
-        terminal.answer("Client id", "canary-post");
-        terminal.answer("How the client authenticates", "\x1b[B");
-        terminal.answer("Where is the client secret kept", "");
-        terminal.answer_unseen("The client secret", SECRET);
-        terminal.answer("Redirect URI", "https://app.example.com/callback");
-        terminal.answer("Scopes", "");
-        terminal.answer("User name", USERNAME);
-        terminal.answer("Where is the password kept", "");
-        terminal.answer_unseen("The password", PASSWORD);
-        terminal.answer("one-time code", "");
-        terminal.wait_for("Next:");
-        terminal
-    })
-    .await
-    .unwrap();
-    let ended = tokio::time::timeout(PATIENCE, child.wait()).await.unwrap();
+    // An empty line takes what is proposed.
+    terminal.answer("Environment", "").await;
+    terminal.answer("Client id", "canary-post").await;
+    terminal
+        .answer("How the client authenticates", "\x1b[B")
+        .await;
+    terminal.answer("Where is the client secret kept", "").await;
+    terminal.answer_unseen("The client secret", SECRET).await;
+    terminal
+        .answer("Redirect URI", "https://app.example.com/callback")
+        .await;
+    terminal.answer("Scopes", "").await;
+    terminal.answer("User name", USERNAME).await;
+    terminal.answer("Where is the password kept", "").await;
+    terminal.answer_unseen("The password", PASSWORD).await;
+    terminal.answer("one-time code", "").await;
+    terminal.wait_for("Next:").await;
+    let ended = timeout(PATIENCE, child.wait()).await.unwrap();
     let shown = shown.lock().unwrap().clone();
     assert_eq!(ended.unwrap().code(), Some(0), "{shown}");
     for secret in [SECRET, PASSWORD] {
@@ -212,22 +212,17 @@ async fn what_init_asked_for_at_a_terminal_serves() {
     assert_serves(&canary).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn who_leaves_at_a_question_leaves_nothing() {
     let provider = Certified::usual().await;
     let canary = empty();
     let store = canary.path("store");
     let (mut child, mut terminal) = on_terminal(&canary, &usual(&provider.issuer, &store));
     let pid = Pid::from_raw(child.id().unwrap().cast_signed());
-    tokio::task::spawn_blocking(move || {
-        terminal.answer("Environment", "");
-        terminal.wait_for("Client id");
-        kill(pid, Signal::SIGINT).unwrap();
-        terminal
-    })
-    .await
-    .unwrap();
-    let ended = tokio::time::timeout(PATIENCE, child.wait()).await.unwrap();
+    terminal.answer("Environment", "").await;
+    terminal.wait_for("Client id").await;
+    kill(pid, Signal::SIGINT).unwrap();
+    let ended = timeout(PATIENCE, child.wait()).await.unwrap();
     assert_eq!(ended.unwrap().code(), Some(130));
     assert!(!canary.path("authcanary.yaml").exists() && !canary.path("probes").exists());
 }

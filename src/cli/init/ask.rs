@@ -4,6 +4,7 @@ use std::path::Path;
 
 use dialoguer::console::Term;
 use dialoguer::{Input, Password, Select};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::survey::auth_name;
 use super::write::Typed;
@@ -78,15 +79,27 @@ pub(super) fn fill(
 }
 
 /// A choice hides the cursor, and Ctrl-C would leave it hidden.
-pub(super) fn guard_cursor() {
-    tokio::spawn(async {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            // Nothing can be done about a terminal that is gone.
-            let _ = Term::stderr().show_cursor();
-            // What a shell expects of a program that Ctrl-C has ended.
-            std::process::exit(130);
-        }
+pub(super) fn guard_cursor() -> std::io::Result<()> {
+    // From here on, and not when the task first runs.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        interrupt.recv().await;
+        leave();
     });
+    Ok(())
+}
+
+/// Whether a question was left by Ctrl-C, which some of them tell as an error.
+pub(super) fn is_left(error: &dialoguer::Error) -> bool {
+    let dialoguer::Error::IO(error) = error;
+    error.kind() == std::io::ErrorKind::Interrupted
+}
+
+/// Ends as a shell expects of a program that Ctrl-C has ended.
+pub(super) fn leave() -> ! {
+    // Nothing can be done about a terminal that is gone.
+    let _ = Term::stderr().show_cursor();
+    std::process::exit(130)
 }
 
 fn text(prompt: &str) -> dialoguer::Result<String> {
