@@ -11,7 +11,9 @@ mod explain;
 mod export;
 mod health;
 mod labels;
+mod init;
 mod notify;
+mod reference;
 mod reload;
 mod replay;
 mod report;
@@ -107,6 +109,8 @@ pub(crate) enum Format {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write a daemon file and a first probe file for a provider, from its metadata and a few answers, and try them
+    Init(init::Args),
     /// Run the daemon: every probe on its schedule, figures and pages over HTTP
     Serve,
     /// Run probes now, in this process, print what happened and exit
@@ -185,6 +189,11 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The command line as it is parsed, for those who document it.
+pub fn command() -> clap::Command {
+    Args::command()
+}
+
 fn run(args: Args) -> anyhow::Result<Exit> {
     start_log(args.log.as_deref(), args.log_format, &args.command)?;
     // Two TLS stacks among the dependencies each bring a provider of their own: without a choice the first handshake
@@ -194,14 +203,10 @@ fn run(args: Args) -> anyhow::Result<Exit> {
     match args.command {
         Command::Schema { file } => print_schema(file),
         Command::Completions { shell } => {
-            clap_complete::generate(
-                shell,
-                &mut Args::command(),
-                "authcanary",
-                &mut std::io::stdout(),
-            );
+            clap_complete::generate(shell, &mut command(), "authcanary", &mut std::io::stdout());
             Ok(Exit::Ok)
         }
+        Command::Init(args) => on_runtime(init::run(config.map(Path::to_path_buf), args)),
         Command::Validate(args) => validate::run(config, &args),
         Command::Check(check) => {
             with_config(config, |daemon| on_runtime(check::run(daemon, check)))

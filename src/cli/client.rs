@@ -1,6 +1,5 @@
 //! A client of a daemon's API, for the commands that ask one.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -11,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use super::reference;
 use crate::secret::{Secret, SecretRef};
 use crate::vault;
 
@@ -37,13 +37,9 @@ const TOKEN: &str = "AUTHCANARY_TOKEN";
 const HEALTH: Duration = Duration::from_secs(5);
 
 fn reference(text: &str) -> Result<SecretRef, String> {
-    match text.split_once(':') {
-        Some(("env", name)) if !name.is_empty() => Ok(SecretRef::Env(name.to_owned())),
-        Some(("file", path)) if !path.is_empty() => Ok(SecretRef::File(PathBuf::from(path))),
-        Some(("credential", name)) if !name.is_empty() => {
-            Ok(SecretRef::Credential(name.to_owned()))
-        }
-        _ => Err(
+    match reference::parse(text) {
+        Some(reference) => Ok(reference),
+        None => Err(
             "a token is never an argument; say where it is kept: env:NAME, file:PATH or credential:NAME"
                 .to_owned(),
         ),

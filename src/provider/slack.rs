@@ -39,5 +39,6 @@ pub(super) static PROVIDER: Provider = Provider {
             "invalid_charset", "invalid_form_data", "invalid_post_type", "missing_post_type", "deprecated_endpoint",
             "method_deprecated"]),
     ],
+    addresses: &["https://slack.com*"],
     ..Provider::named("slack", &[])
 };

@@ -13,6 +13,7 @@ mod doctor;
 mod evidence;
 mod faults;
 mod firefox;
+mod init;
 mod isolation;
 mod journeys;
 mod mail;
