@@ -15,7 +15,7 @@
 PROVIDER := tests/live/oidc-provider/node_modules/.package-lock.json
 HAR := tests/live/har/node_modules/.package-lock.json
 GRAFANA := tests/live/grafana/node_modules/.package-lock.json
-MAIL := .tools/venv/.complete
+VENV := .tools/venv/.complete
 PLAYWRIGHT := benches/playwright/node_modules/.package-lock.json
 
 # What the images of the tests are built on, since no registry is asked.
@@ -45,6 +45,7 @@ bench: setup $(PLAYWRIGHT)
 	python3 benches/journey.py
 	cargo bench --locked --bench daemon
 	cargo bench --locked --bench scrape
+	cargo bench --locked --bench store
 
 # By docker or podman it is `docker build --file Containerfile .`.
 image: buildah
@@ -57,7 +58,7 @@ dist:
 	cargo build --locked --profile $(PROFILE)
 	.ci/dist target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/authcanary target/dist
 
-setup: browser firefox curl prometheus alertmanager analyzer buildah $(DEBIAN) $(PROVIDER) $(HAR) $(GRAFANA) $(MAIL) $(GECKODRIVER)
+setup: browser firefox curl prometheus alertmanager analyzer buildah $(DEBIAN) $(PROVIDER) $(HAR) $(GRAFANA) $(VENV) $(GECKODRIVER)
 
 browser:
 	@.ci/install chromium=chromium chromedriver=chromium-driver
@@ -90,11 +91,11 @@ $(DEBIAN):
 	@mkdir -p $(@D)
 	.ci/debian $@
 
-# The mail server of the tests. On Debian a Python of the system may come without what makes such a folder.
-$(MAIL): tests/live/smtp/requirements.txt
+# The mail server and the collector of the tests. On Debian a Python of the system may come without what makes such a folder.
+$(VENV): tests/live/requirements.txt
 	@python3 -c 'import ensurepip' 2>/dev/null || .ci/install ensurepip=python3-venv
 	python3 -m venv .tools/venv
-	.tools/venv/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	.tools/venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
 $(GECKODRIVER):

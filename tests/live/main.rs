@@ -7,6 +7,7 @@ mod browser;
 mod canary;
 mod certified;
 mod container;
+mod collector;
 mod control;
 mod dashboards;
 mod doctor;
