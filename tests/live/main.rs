@@ -8,6 +8,7 @@ mod canary;
 mod certified;
 mod control;
 mod dashboards;
+mod demo;
 mod doctor;
 mod evidence;
 mod faults;
