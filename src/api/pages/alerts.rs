@@ -74,7 +74,7 @@ struct Page {
     line: Line,
     is_open: bool,
     reason: String,
-    kind: &'static str,
+    kind: String,
     /// Name and text.
     facts: Vec<(&'static str, String)>,
     /// Address and text.
@@ -116,7 +116,7 @@ pub(in super::super) async fn page(
         line: Line::new(&case, now),
         is_open: case.is_open(),
         reason: case.alert.reason.clone(),
-        kind: case.alert.kind.as_str(),
+        kind: case.alert.kind.as_str().replace('_', " "),
         facts: facts(&case, &silences),
         runbook: runbook(&case),
         runs: case.alert.runs.iter().map(run).collect(),
