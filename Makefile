@@ -1,6 +1,7 @@
 # What there is to do here. Every target brings what it needs; a second run finds it there and is quick.
 #
-#   make demo    a daemon that signs in at its own provider, with a page to watch it by
+#   make demo    a daemon that signs in at its own provider, and who is told when that breaks; where a person looks on it
+#                stays, with a page to watch it by, else it ends by itself
 #   make test    everything: unit tests, tests/it, and tests/live with a real browser and a real provider
 #   make lint    formatting, and clippy with warnings as errors
 #   make bench   figures against other tools, as ratios measured in one run

@@ -57,6 +57,8 @@ const RECENT: SignedDuration = SignedDuration::from_mins(30);
 /// What the configuration says about one probe, as far as alerts go.
 #[derive(Debug, Clone)]
 pub struct Ward {
+    pub provider: String,
+    pub environment: String,
     pub cadence: Cadence,
     pub alerts: Alerts,
     /// Planned work on the target: runs in it are no evidence, and nobody is told of the probe.
@@ -66,6 +68,8 @@ pub struct Ward {
 impl From<&Probe> for Ward {
     fn from(probe: &Probe) -> Self {
         Self {
+            provider: probe.provider.clone(),
+            environment: probe.environment.clone(),
             cadence: probe.cadence.clone(),
             alerts: probe.alerts.clone(),
             maintenance: probe.maintenance.clone(),
@@ -351,11 +355,24 @@ impl Desk {
     }
 
     fn alert(&self, incident: &Incident) -> Alert {
-        let mut alert = text::alert(incident);
+        let mut alert = text::alert(incident, self.is_whole(&incident.scope));
         alert.labels = self.labels(&alert.scope);
         alert.runbook_url = self.runbook(&alert);
         alert.deploys = self.deploys_near(&alert);
         alert
+    }
+
+    /// Whether every probe of the providers and environments that a scope names is in it.
+    fn is_whole(&self, scope: &Scope) -> bool {
+        let among =
+            |names: &[String], name: &str| names.is_empty() || names.iter().any(|it| it == name);
+        let mut wards = self.plan.probes.iter();
+        scope.probe.is_empty()
+            || wards.all(|(id, ward)| {
+                let is_inside = among(&scope.provider, &ward.provider)
+                    && among(&scope.environment, &ward.environment);
+                !is_inside || scope.probe.contains(id)
+            })
     }
 
     /// The labels that all probes of a scope have alike.

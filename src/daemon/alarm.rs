@@ -127,9 +127,10 @@ fn endings(board: &Board, now: Timestamp) -> Vec<Condition> {
         .collect();
     for probe in probes {
         for expiry in board.expiries(&probe.id) {
-            // A refresh token is renewed by the runs themselves.
+            // A refresh token is renewed by the runs themselves; runs that failed have an alert of their own.
+            let is_told_elsewhere = expiry.kind == expiry::Kind::RefreshToken || expiry.is_refusal;
             let is_near = expiry.at.duration_since(now) < ENDS_SOON;
-            if expiry.kind == expiry::Kind::RefreshToken || !is_near {
+            if is_told_elsewhere || !is_near {
                 continue;
             }
             let kind = expiry.kind.as_str();
@@ -146,8 +147,10 @@ fn endings(board: &Board, now: Timestamp) -> Vec<Condition> {
 fn ending(key: String, expiry: &Expiry, probes: &[Arc<Probe>], now: Timestamp) -> Condition {
     let left = expiry.at.duration_since(now);
     let when = match left > SignedDuration::ZERO {
-        true => format!("ends {}", phrase::until(expiry.at, now)),
-        false => format!("ended {}", phrase::ago(expiry.at, now)),
+        // What became of a key is said by its name already.
+        _ if expiry.kind == expiry::Kind::SigningKey => String::new(),
+        true => format!(" ends {}", phrase::until(expiry.at, now)),
+        false => format!(" ended {}", phrase::ago(expiry.at, now)),
     };
     let is_urgent = left < ENDS_NOW;
     let names: Vec<ProbeId> = probes.iter().map(|probe| probe.id.clone()).collect();
@@ -179,7 +182,7 @@ fn ending(key: String, expiry: &Expiry, probes: &[Arc<Probe>], now: Timestamp) -
             location: Vec::new(),
         },
         finding: None,
-        summary: format!("{place}: {} {when}", expiry.what),
+        summary: format!("{place}: {}{when}", expiry.what),
         reason: format!("it is {}", phrase::instant(expiry.at)),
         since: now,
     }

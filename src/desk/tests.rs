@@ -31,19 +31,21 @@ fn other_probe() -> ProbeId {
 }
 
 fn plan(maintenance: Vec<Window>) -> Plan {
-    let ward = Ward {
+    let ward = |environment: &str| Ward {
+        provider: "acme".to_owned(),
+        environment: environment.to_owned(),
         cadence: Cadence::Every(Duration::from_secs(300)),
         alerts: Alerts {
             labels: [("team".to_owned(), "identity".to_owned())].into(),
             runbook: Some("https://wiki.example.com/{class}".to_owned()),
             ..Alerts::default()
         },
-        maintenance,
+        maintenance: maintenance.clone(),
     };
     Plan {
         location: "here".to_owned(),
         settle: SignedDuration::from_secs(60),
-        probes: [(probe(), ward.clone()), (other_probe(), ward)].into(),
+        probes: [(probe(), ward("prod")), (other_probe(), ward("staging"))].into(),
     }
 }
 

@@ -214,7 +214,7 @@ fn minutes_ago(bad: usize) -> (Runner, Arc<AtomicUsize>) {
     let begin = clock::now() - SignedDuration::from_hours(1);
     let runner: Runner = Arc::new(move |probe, id, scheduled_at| {
         let number = counted.fetch_add(1, Ordering::SeqCst);
-        let class = (number < bad).then_some(Class::ServerError);
+        let class = (number < bad).then_some(Class::RequestTimeout);
         let done = quick(class)(probe, id, scheduled_at);
         let minutes = i64::try_from(number).unwrap();
         Box::pin(async move {

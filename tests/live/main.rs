@@ -10,6 +10,7 @@ mod collector;
 mod container;
 mod control;
 mod dashboards;
+mod demo;
 mod doctor;
 mod evidence;
 mod faults;
