@@ -11,6 +11,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use regex::Regex;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -45,7 +46,7 @@ impl Images {
         assert!(debian.is_file(), "`make setup` makes {}", debian.display());
         let base = images.line(&["from", "scratch"]);
         images.line(&["add", "--quiet", &base, debian.to_str().unwrap(), "/"]);
-        images.line(&["commit", "--quiet", &base, "debian"]);
+        images.line(&["commit", "--quiet", &base, "localhost/debian"]);
 
         let given = images.0.path().join("given");
         fs::create_dir(&given).unwrap();
@@ -57,7 +58,7 @@ impl Images {
         };
         add(&given, "/given");
         add(&cargo, "/usr/local/bin/cargo");
-        images.line(&["commit", "--quiet", "--rm", &base, "builder"]);
+        images.line(&["commit", "--quiet", "--rm", &base, "localhost/builder"]);
         images
     }
 
@@ -87,6 +88,8 @@ impl Images {
     }
 
     fn build(&self, target: &str) -> Image {
+        // A name without a registry could be an alias of one.
+        let name = &format!("localhost/{target}");
         self.line(&[
             "build",
             "--isolation=chroot",
@@ -98,13 +101,13 @@ impl Images {
             "--target",
             target,
             "--tag",
-            target,
+            name,
             "--file=Containerfile",
             ".",
         ]);
-        let described = self.line(&["inspect", "--type=image", target]);
+        let described = self.line(&["inspect", "--type=image", name]);
         let described: Value = serde_json::from_str(&described).unwrap();
-        let container = self.line(&["from", target]);
+        let container = self.line(&["from", name]);
         Image {
             config: described["Docker"]["config"].clone(),
             root: PathBuf::from(self.line(&["mount", &container])),
@@ -119,15 +122,37 @@ impl Drop for Images {
     }
 }
 
-/// Files of ours that the compiler reads, all but those that only tests do.
+/// Files of ours that the compiler reads: the sources, and what they include. What only tests include is left out.
 fn sources() -> Vec<String> {
-    let depends = Path::new(env!("CARGO_BIN_EXE_authcanary")).with_extension("d");
-    let depends = fs::read_to_string(depends).unwrap();
-    let here = format!("{}/", root().display());
-    let files = depends.split_whitespace().skip(1);
-    files
-        .filter_map(|file| file.strip_prefix(&here))
-        .map(str::to_owned)
+    let include = Regex::new(r#"include_(?:str|bytes)!\("([^"]+)"\)"#).unwrap();
+    let mut found: Vec<String> = ["Cargo.toml", "Cargo.lock"].map(str::to_owned).to_vec();
+    for file in ["src", "templates", "docs/runbooks"]
+        .into_iter()
+        .flat_map(files)
+    {
+        let text = fs::read_to_string(root().join(&file)).unwrap();
+        for included in include.captures_iter(&text) {
+            let path = root().join(Path::new(&file).with_file_name(&included[1]));
+            let path = path.canonicalize().unwrap();
+            let path = path.strip_prefix(root().canonicalize().unwrap()).unwrap();
+            if !path.starts_with("tests") {
+                found.push(path.display().to_string());
+            }
+        }
+        found.push(file);
+    }
+    found
+}
+
+fn files(folder: &str) -> Vec<String> {
+    let entries = fs::read_dir(root().join(folder)).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names
+        .map(|name| format!("{folder}/{name}"))
+        .flat_map(|path| match root().join(&path).is_dir() {
+            true => files(&path),
+            false => vec![path],
+        })
         .collect()
 }
 
