@@ -48,11 +48,28 @@ impl Service {
         Self { process, address }
     }
 
-    async fn get(&self, path: &str) -> Value {
+    pub(crate) async fn text(&self, path: &str) -> String {
         let answer = reqwest::get(format!("{}{path}", self.address))
             .await
             .unwrap();
-        serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+        answer.text().await.unwrap()
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        serde_json::from_str(&self.text(path).await).unwrap()
+    }
+
+    /// Runs a probe now and gives the record of the run.
+    pub(crate) async fn run(&self, probe: &str) -> Value {
+        let url = format!("{}/api/v1/probes/{probe}/runs", self.address);
+        let answer = reqwest::Client::new().post(url).send().await.unwrap();
+        assert_eq!(answer.status(), 202);
+        let begun: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+        let is_it = |run: &Value| run["id"] == begun["id"];
+        self.wait("the end of a run", async |service| {
+            service.runs().await.into_iter().find(is_it)
+        })
+        .await
     }
 
     async fn runs(&self) -> Vec<Value> {
@@ -89,6 +106,11 @@ impl Service {
             runs.iter().any(is_good).then_some(())
         };
         self.wait("a good run", good).await;
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub(crate) async fn stop(self) {
+        assert_eq!(self.end(Signal::SIGTERM).await, Some(0));
     }
 
     pub(crate) async fn end(mut self, signal: Signal) -> Option<i32> {
