@@ -47,8 +47,7 @@ fn usual<'a>(issuer: &'a str, store: &'a Path) -> Vec<&'a str> {
 /// Runs the probe that `init` wrote in a daemon, once.
 async fn assert_serves(canary: &Canary) {
     let service = Service::start(canary).await;
-    let run = service.run_now("generic/prod").await;
-    assert_eq!(run["outcome"], "ok", "{run:#}");
+    service.wait_for_good_run("generic/prod").await;
     assert_eq!(service.end(Signal::SIGTERM).await, Some(0));
 }
 

@@ -95,13 +95,17 @@ impl Service {
         Pid::from_raw(self.process.id().expect("the daemon runs").cast_signed())
     }
 
-    /// Has a probe run, and gives its record; only for daemons with no other run.
-    pub(crate) async fn run_now(&self, probe: &str) -> Value {
+    /// Has a probe run, and waits for a run that is good. One may come due by its schedule meanwhile, and then one of both
+    /// gives way to the other.
+    pub(crate) async fn wait_for_good_run(&self, probe: &str) {
         let url = format!("{}/api/v1/probes/{probe}/runs", self.address);
-        let answer = reqwest::Client::new().post(url).send().await.unwrap();
-        assert_eq!(answer.status(), 202);
-        let ended = async |service: &Self| service.runs().await.pop();
-        self.wait("a run", ended).await
+        reqwest::Client::new().post(url).send().await.unwrap();
+        let good = async |service: &Self| {
+            let runs = service.runs().await;
+            let is_good = |run: &Value| run["probe"] == probe && run["outcome"] == "ok";
+            runs.iter().any(is_good).then_some(())
+        };
+        self.wait("a good run", good).await;
     }
 
     /// Asks it to stop, and waits until it has.
