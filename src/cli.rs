@@ -9,8 +9,11 @@ mod deploy;
 mod doctor;
 mod explain;
 mod export;
+mod health;
+mod init;
 mod labels;
 mod notify;
+mod reference;
 mod reload;
 mod replay;
 mod report;
@@ -25,6 +28,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use tracing::Level;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -66,7 +71,8 @@ struct Args {
         env = "AUTHCANARY_CONFIG"
     )]
     config: Option<PathBuf>,
-    /// What to log on stderr: error, warn, info, debug, or a filter such as `authcanary=debug,hyper=info`
+    /// What to log on stderr: error, warn, info, debug, or a filter such as `authcanary=debug,hyper=off`; below info,
+    /// authcanary alone is logged
     #[arg(
         long,
         global = true,
@@ -103,6 +109,8 @@ pub(crate) enum Format {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write a daemon file and a first probe file for a provider, from its metadata and a few answers, and try them
+    Init(init::Args),
     /// Run the daemon: every probe on its schedule, figures and pages over HTTP
     Serve,
     /// Run probes now, in this process, print what happened and exit
@@ -121,6 +129,8 @@ enum Command {
     Explain(explain::Args),
     /// Look this machine over: browser, sandbox, clock, network, disk, limits, secrets, channels, and what mends them
     Doctor(doctor::Args),
+    /// Ask whether a daemon is alive; for the health check of a container
+    Health(health::Args),
     /// Say what answers of providers mean: cases as JSON Lines on stdin, verdicts on stdout
     Classify(classify::Args),
     /// Try the channels that notices go to
@@ -179,6 +189,11 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The command line as it is parsed, for those who document it.
+pub fn command() -> clap::Command {
+    Args::command()
+}
+
 fn run(args: Args) -> anyhow::Result<Exit> {
     start_log(args.log.as_deref(), args.log_format, &args.command)?;
     // Two TLS stacks among the dependencies each bring a provider of their own: without a choice the first handshake
@@ -188,20 +203,17 @@ fn run(args: Args) -> anyhow::Result<Exit> {
     match args.command {
         Command::Schema { file } => print_schema(file),
         Command::Completions { shell } => {
-            clap_complete::generate(
-                shell,
-                &mut Args::command(),
-                "authcanary",
-                &mut std::io::stdout(),
-            );
+            clap_complete::generate(shell, &mut command(), "authcanary", &mut std::io::stdout());
             Ok(Exit::Ok)
         }
+        Command::Init(args) => on_runtime(init::run(config.map(Path::to_path_buf), args)),
         Command::Validate(args) => validate::run(config, &args),
         Command::Check(check) => {
             with_config(config, |daemon| on_runtime(check::run(daemon, check)))
         }
         Command::Serve => with_config(config, |daemon| on_runtime(serve::run(daemon))),
         Command::Doctor(args) => doctor::run(config, &args),
+        Command::Health(args) => on_runtime(health::run(args)),
         Command::Classify(args) => classify::run(&args),
         Command::Runs(args) => on_runtime(runs::list(args)),
         Command::Show(args) => on_runtime(runs::show(args)),
@@ -300,6 +312,12 @@ fn say(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Below `info`, HTTP clients and drivers of browsers log what they send, passwords included: of others no filter lets that
+/// through.
+fn is_safe(target: &str, level: Level) -> bool {
+    level <= Level::INFO || target.starts_with("authcanary")
+}
+
 /// The daemon tells its story; the other commands speak by their results, and log only what is odd.
 fn start_log(filter: Option<&str>, format: LogFormat, command: &Command) -> anyhow::Result<()> {
     let usual = match command {
@@ -316,7 +334,7 @@ fn start_log(filter: Option<&str>, format: LogFormat, command: &Command) -> anyh
     };
     tracing_subscriber::registry()
         .with(filter)
-        .with(to_stderr)
+        .with(to_stderr.with_filter(filter_fn(|about| is_safe(about.target(), *about.level()))))
         .with(LogLayer)
         .init();
     Ok(())

@@ -1,15 +1,16 @@
 //! A client of a daemon's API, for the commands that ask one.
 
-use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use futures::{Stream, TryStreamExt};
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use super::reference;
 use crate::secret::{Secret, SecretRef};
 use crate::vault;
 
@@ -32,13 +33,12 @@ pub(crate) struct Server {
 /// The variable that is looked at where no token is named.
 const TOKEN: &str = "AUTHCANARY_TOKEN";
 
+/// Whoever asks whether a daemon is alive wants to know it soon.
+const HEALTH: Duration = Duration::from_secs(5);
+
 fn reference(text: &str) -> Result<SecretRef, String> {
-    match text.split_once(':') {
-        Some(("env", name)) if !name.is_empty() => Ok(SecretRef::Env(name.to_owned())),
-        Some(("file", path)) if !path.is_empty() => Ok(SecretRef::File(PathBuf::from(path))),
-        Some(("credential", name)) if !name.is_empty() => {
-            Ok(SecretRef::Credential(name.to_owned()))
-        }
+    match reference::parse(text) {
+        Some(reference) if !matches!(reference, SecretRef::Command(_)) => Ok(reference),
         _ => Err(
             "a token is never an argument; say where it is kept: env:NAME, file:PATH or credential:NAME"
                 .to_owned(),
@@ -97,6 +97,12 @@ impl Client {
             .build()
             .context("cannot set up HTTP")?;
         Ok(Self { http, base, token })
+    }
+
+    /// Whether the daemon is there and answers.
+    pub(crate) async fn health(&self) -> anyhow::Result<()> {
+        let request = self.http.get(self.base.join("healthz")?).timeout(HEALTH);
+        self.answer(request).await.map(drop)
     }
 
     /// Address of the daemon.
@@ -161,6 +167,11 @@ impl Client {
                 .header("content-type", "application/json")
                 .body(serde_json::to_vec(body)?);
         }
+        self.answer(request).await
+    }
+
+    /// The answer, when it is a good one.
+    async fn answer(&self, request: RequestBuilder) -> anyhow::Result<Response> {
         let answer = request.send().await.map_err(reqwest::Error::without_url);
         let answer = answer.with_context(|| {
             format!("no answer from {}: is the daemon there? (--url)", self.base)

@@ -36,6 +36,9 @@ pub(crate) struct Args {
     /// Further probe files to run beside the demo's own
     #[arg(long, value_name = "FILE")]
     probes: Vec<PathBuf>,
+    /// Start Chromium without its own sandbox, as always for root: where a container gives it no namespaces
+    #[arg(long)]
+    no_sandbox: bool,
     /// What breaks by itself once sign-ins pass
     #[arg(long, value_enum, default_value_t = Plot::Signature)]
     fault: Plot,
@@ -65,7 +68,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
             .context("no port is free")?,
     };
     let page = listener.local_addr()?;
-    write_files(folder.path(), &provider, &mailbox, page, &args.probes)?;
+    write_files(folder.path(), &provider, &mailbox, page, &args)?;
     let daemon = match config::load(&folder.path().join("authcanary.yaml")) {
         Ok(daemon) => daemon,
         Err(faults) => {
@@ -135,7 +138,7 @@ fn write_files(
     provider: &Loopback,
     mailbox: &Mailbox,
     page: SocketAddr,
-    more: &[PathBuf],
+    args: &Args,
 ) -> anyhow::Result<()> {
     let secret = |name: &str, value: &str| fs::write(folder.join(name), value);
     for client in ["demo-basic", "demo-post"] {
@@ -149,7 +152,7 @@ fn write_files(
         .replace("FOLDER", &folder.display().to_string());
     fs::write(folder.join("demo.yaml"), probe)?;
     let mut probes = vec![file("demo.yaml")];
-    for path in more {
+    for path in &args.probes {
         let path =
             fs::canonicalize(path).with_context(|| format!("cannot read {}", path.display()))?;
         probes.push(path.display().to_string());
@@ -161,7 +164,7 @@ fn write_files(
         "public_url": format!("http://{page}/"),
         "probes": probes,
         "store": {"path": file("store")},
-        "browser": {"args": browser_args()},
+        "browser": {"args": browser_args(args.no_sandbox)},
         "channels": {
             "mail": {"email": {"smtp": smtp, "from": "canary@example.com", "to": ["you@example.com"]}},
         },
@@ -174,11 +177,10 @@ fn write_files(
     Ok(())
 }
 
-/// Chromium refuses to start its sandbox for root, which is what a container often runs as. And nothing but this
-/// machine is to be looked up.
-fn browser_args() -> Vec<&'static str> {
+/// Chromium refuses to start its sandbox for root. And nothing but this machine is to be looked up.
+fn browser_args(no_sandbox: bool) -> Vec<&'static str> {
     let mut args = vec!["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"];
-    if nix::unistd::geteuid().is_root() {
+    if no_sandbox || nix::unistd::geteuid().is_root() {
         args.push("--no-sandbox");
     }
     args

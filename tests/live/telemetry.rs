@@ -1,8 +1,7 @@
 //! A sign-in with a real browser, as a collector gets to see it.
 
 #[path = "../it/otlp/receiver.rs"]
-#[expect(dead_code, reason = "the tests without a browser look at more of it")]
-mod receiver;
+pub(crate) mod receiver;
 
 use authcanary::loopback::{self, Config};
 use opentelemetry_proto::tonic::trace::v1::Span;
