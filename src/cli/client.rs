@@ -38,8 +38,8 @@ const HEALTH: Duration = Duration::from_secs(5);
 
 fn reference(text: &str) -> Result<SecretRef, String> {
     match reference::parse(text) {
-        Some(reference) => Ok(reference),
-        None => Err(
+        Some(reference) if !matches!(reference, SecretRef::Command(_)) => Ok(reference),
+        _ => Err(
             "a token is never an argument; say where it is kept: env:NAME, file:PATH or credential:NAME"
                 .to_owned(),
         ),

@@ -18,7 +18,7 @@ use crate::probe::ProbeId;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Post a marker: alerts that begin near it name it
-    Add(AddArgs),
+    Add(Box<AddArgs>),
     /// List markers, newest first
     List(ListArgs),
 }
@@ -71,7 +71,7 @@ pub(crate) struct ListArgs {
 /// Runs one of the commands.
 pub(crate) async fn run(command: Command) -> anyhow::Result<Exit> {
     match command {
-        Command::Add(args) => add(args).await,
+        Command::Add(args) => add(*args).await,
         Command::List(args) => list(args).await,
     }
 }

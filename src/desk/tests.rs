@@ -30,7 +30,7 @@ fn other_probe() -> ProbeId {
     ProbeId::new("acme", "staging", None)
 }
 
-fn plan(maintenance: Vec<Window>) -> Plan {
+fn plan(maintenance: &[Window]) -> Plan {
     let ward = |environment: &str| Ward {
         provider: "acme".to_owned(),
         environment: environment.to_owned(),
@@ -40,7 +40,7 @@ fn plan(maintenance: Vec<Window>) -> Plan {
             runbook: Some("https://wiki.example.com/{class}".to_owned()),
             ..Alerts::default()
         },
-        maintenance: maintenance.clone(),
+        maintenance: maintenance.to_vec(),
     };
     Plan {
         location: "here".to_owned(),
@@ -78,10 +78,10 @@ fn silence(from: i64, until: i64, label: (&str, &str)) -> Silence {
 
 impl Timeline {
     fn new() -> Self {
-        Self::with(Vec::new())
+        Self::with(&[])
     }
 
-    fn with(maintenance: Vec<Window>) -> Self {
+    fn with(maintenance: &[Window]) -> Self {
         let none = (Vec::new(), Vec::new());
         let start = minute(-60);
         let mut desk = Desk::open(Memory::default(), none.0, none.1, Vec::new(), start);
@@ -140,7 +140,7 @@ impl Timeline {
             deploys,
             minute(at),
         );
-        let turn = self.desk.configure(plan(Vec::new()), minute(at));
+        let turn = self.desk.configure(plan(&[]), minute(at));
         assert_eq!(events(&turn), [], "a restart tells nobody anything");
     }
 }
@@ -312,7 +312,7 @@ fn planned_work_is_quiet() {
         timezone: TimeZone::UTC,
         lasts: Duration::from_secs(30 * 60),
     };
-    let mut line = Timeline::with(vec![window]);
+    let mut line = Timeline::with(&[window]);
     line.conditions = vec![condition(Severity::Page)];
     assert_eq!(line.tick(0), []);
     assert_eq!(line.tick(29), []);
@@ -362,7 +362,7 @@ fn what_several_probes_of_a_provider_see_is_one_security_alert() {
 #[test]
 fn of_many_probes_that_see_the_same_people_hear_a_few_times() {
     let mut line = Timeline::new();
-    let mut plan = plan(Vec::new());
+    let mut plan = plan(&[]);
     let ward = plan.probes[&probe()].clone();
     let name = |number: usize| ProbeId::new("acme", "prod", Some(&number.to_string()));
     plan.probes = (0..200)
