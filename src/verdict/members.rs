@@ -178,8 +178,16 @@ fn is_bare(object: &Map<String, Value>) -> bool {
         Value::Object(inner) => inner.is_empty(),
         Value::String(text) => {
             let text = text.trim().to_lowercase();
-            !["ok", "success", "successful", "succeeded", "成功", "操作成功", "请求成功"]
-                .contains(&text.as_str())
+            ![
+                "ok",
+                "success",
+                "successful",
+                "succeeded",
+                "成功",
+                "操作成功",
+                "请求成功",
+            ]
+            .contains(&text.as_str())
         }
         _ => true,
     })

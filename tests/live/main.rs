@@ -10,6 +10,7 @@ mod control;
 mod dashboards;
 mod doctor;
 mod evidence;
+mod exhaustion;
 mod faults;
 mod firefox;
 mod isolation;
