@@ -1,18 +1,25 @@
 //! The command line. Results go to stdout, all else to stderr.
 
+mod alerts;
 mod check;
 mod classify;
 mod client;
 mod demo;
+mod deploy;
 mod doctor;
 mod explain;
 mod export;
+mod health;
+mod init;
+mod labels;
 mod notify;
+mod reference;
 mod reload;
 mod replay;
 mod report;
 mod runs;
 mod serve;
+mod silence;
 mod validate;
 
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -103,6 +110,8 @@ pub(crate) enum Format {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write a daemon file and a first probe file for a provider, from its metadata and a few answers, and try them
+    Init(init::Args),
     /// Run the daemon: every probe on its schedule, figures and pages over HTTP
     Serve,
     /// Run probes now, in this process, print what happened and exit
@@ -121,6 +130,8 @@ enum Command {
     Explain(explain::Args),
     /// Look this machine over: browser, sandbox, clock, network, disk, limits, secrets, channels, and what mends them
     Doctor(doctor::Args),
+    /// Ask whether a daemon is alive; for the health check of a container
+    Health(health::Args),
     /// Say what answers of providers mean: cases as JSON Lines on stdin, verdicts on stdout
     Classify(classify::Args),
     /// Try the channels that notices go to
@@ -132,6 +143,14 @@ enum Command {
     Show(runs::ShowArgs),
     /// Write runs as JSON Lines or CSV, from a daemon or from a store that none has open
     Export(export::Args),
+    /// List alerts of a daemon, show one, take one on
+    Alerts(alerts::Args),
+    /// Tell nobody of some alerts for a while
+    #[command(subcommand)]
+    Silence(silence::Command),
+    /// Mark a deploy, so that alerts which begin near it name it
+    #[command(subcommand)]
+    Deploy(deploy::Command),
     /// Put recorded runs through the rules of alerts: would this have paged?
     Replay(replay::Args),
     /// Print a completion script for a shell
@@ -171,6 +190,11 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The command line as it is parsed, for those who document it.
+pub fn command() -> clap::Command {
+    Args::command()
+}
+
 fn run(args: Args) -> anyhow::Result<Exit> {
     start_log(args.log.as_deref(), args.log_format, &args.command)?;
     // Two TLS stacks among the dependencies each bring a provider of their own: without a choice the first handshake
@@ -180,23 +204,23 @@ fn run(args: Args) -> anyhow::Result<Exit> {
     match args.command {
         Command::Schema { file } => print_schema(file),
         Command::Completions { shell } => {
-            clap_complete::generate(
-                shell,
-                &mut Args::command(),
-                "authcanary",
-                &mut std::io::stdout(),
-            );
+            clap_complete::generate(shell, &mut command(), "authcanary", &mut std::io::stdout());
             Ok(Exit::Ok)
         }
+        Command::Init(args) => on_runtime(init::run(config.map(Path::to_path_buf), args)),
         Command::Validate(args) => validate::run(config, &args),
         Command::Check(check) => {
             with_config(config, |daemon| on_runtime(check::run(daemon, check)))
         }
         Command::Serve => with_config(config, |daemon| on_runtime(serve::run(daemon))),
         Command::Doctor(args) => doctor::run(config, &args),
+        Command::Health(args) => on_runtime(health::run(args)),
         Command::Classify(args) => classify::run(&args),
         Command::Runs(args) => on_runtime(runs::list(args)),
         Command::Show(args) => on_runtime(runs::show(args)),
+        Command::Alerts(args) => on_runtime(alerts::run(args)),
+        Command::Silence(command) => on_runtime(silence::run(command)),
+        Command::Deploy(command) => on_runtime(deploy::run(command)),
         Command::Export(args) => with_rules(config, |daemon| on_runtime(export::run(daemon, args))),
         Command::Replay(args) => with_rules(config, |daemon| replay::run(daemon, &args)),
         Command::Demo(demo) => on_runtime(demo::run(demo)),

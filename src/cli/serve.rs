@@ -39,16 +39,18 @@ pub(crate) async fn run(config: Daemon) -> anyhow::Result<Exit> {
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     let changes = reload::changes(&config)?;
-    serve(config, listener, |_| (), changes, stop_signal()?).await?;
+    serve(config, listener, |_| (), changes, SETTLE, stop_signal()?).await?;
     Ok(Exit::Ok)
 }
 
-/// The daemon on a given listener; `seen` is told of each run that ended.
+/// The daemon on a given listener; `seen` is told of each run that ended. Alerts that come up within `settle` are held back
+/// so long.
 pub(crate) async fn serve(
     config: Daemon,
     listener: TcpListener,
     seen: impl Fn(&Run) + Send + Sync + 'static,
     changes: BoxStream<'static, Change>,
+    settle: SignedDuration,
     stop: impl Future<Output = ()> + Send,
 ) -> anyhow::Result<()> {
     let tools = Tools::new(&config.http, config.browser.clone(), Arc::new(|_, _| ()))?;
@@ -71,7 +73,7 @@ pub(crate) async fn serve(
     });
     let settings = daemon::Settings {
         notify: Some(notify(&config)?),
-        settle: SETTLE,
+        settle,
         access: config.access.clone(),
         limits: config.store.limits(),
         grace: GRACE,

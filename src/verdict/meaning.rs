@@ -267,6 +267,7 @@ static ROWS: &[Row] = &[
     row(Class::BadUserCredentials, &[User], &[Invalid, Unknown]).but(&[Client, Secret, Tenant, Session, Token,
         Consent, Scope]).at(USER_AT_DOOR),
     row(Class::AccessDenied, &[Cancelled, User], &[]).at(&[Call::Browser, Call::Device]),
+    row(Class::RefreshTokenRevoked, &[Consent, Revoked], &[]).at(&[Call::Refresh]),
     row(Class::ConsentRequired, &[Consent], &[]).but(&[Used, Expired]),
     row(Class::BadUserCredentials, &[AuthFailed], &[]).but(&[Client, ClientAuth, Secret]).at(USER_AT_DOOR),
     // Refresh tokens.

@@ -67,6 +67,7 @@ pub(super) const TEXTS: [&str; 34] = [
     "reason",
     "error",
     "errors",
+    "err",
     "moreinfo",
     "explanation",
     "cause",
@@ -76,7 +77,6 @@ pub(super) const TEXTS: [&str; 34] = [
     "errordetail",
     "errordetails",
     "responsemessage",
-    "err",
 ];
 
 /// Members under which an error object hangs.
@@ -140,8 +140,11 @@ pub(super) fn admits_failure(object: &Map<String, Value>) -> bool {
                 // Some have `{"error": {"code": "ok"}}` in good answers.
                 filled && !is_fine(value)
             }
-            "ok" | "success" => value == &Value::Bool(false) || value.as_str() == Some("false"),
+            "ok" | "success" | "succeeded" | "issuccess" => {
+                value == &Value::Bool(false) || value.as_str() == Some("false")
+            }
             "retcode" | "errno" => filled,
+            "status" if is_failure(value) => says_something(object) && is_without_data(object),
             // A number may be anything; with a sentence beside it, it is a status.
             "status" | "code" | "statuscode" => {
                 let is_status = number.is_some_and(|number| (400.0..1000.0).contains(&number));
@@ -152,6 +155,21 @@ pub(super) fn admits_failure(object: &Map<String, Value>) -> bool {
             _ => false,
         }
     })
+}
+
+/// An envelope that says how the call went, not a record that has a state of its own.
+fn is_failure(status: &Value) -> bool {
+    let words = ["error", "fail", "failure"];
+    status
+        .as_str()
+        .is_some_and(|status| words.iter().any(|word| status.eq_ignore_ascii_case(word)))
+}
+
+fn is_without_data(object: &Map<String, Value>) -> bool {
+    let beside = ["data", "result", "payload", "id"];
+    object
+        .iter()
+        .all(|(name, value)| value.is_null() || !beside.contains(&squash(name).as_str()))
 }
 
 fn says_something(object: &Map<String, Value>) -> bool {

@@ -48,11 +48,28 @@ impl Service {
         Self { process, address }
     }
 
-    async fn get(&self, path: &str) -> Value {
+    pub(crate) async fn text(&self, path: &str) -> String {
         let answer = reqwest::get(format!("{}{path}", self.address))
             .await
             .unwrap();
-        serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+        answer.text().await.unwrap()
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        serde_json::from_str(&self.text(path).await).unwrap()
+    }
+
+    /// Runs a probe now and gives the record of the run.
+    pub(crate) async fn run(&self, probe: &str) -> Value {
+        let url = format!("{}/api/v1/probes/{probe}/runs", self.address);
+        let answer = reqwest::Client::new().post(url).send().await.unwrap();
+        assert_eq!(answer.status(), 202);
+        let begun: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+        let is_it = |run: &Value| run["id"] == begun["id"];
+        self.wait("the end of a run", async |service| {
+            service.runs().await.into_iter().find(is_it)
+        })
+        .await
     }
 
     async fn runs(&self) -> Vec<Value> {
@@ -78,7 +95,25 @@ impl Service {
         Pid::from_raw(self.process.id().expect("the daemon runs").cast_signed())
     }
 
-    async fn end(mut self, signal: Signal) -> Option<i32> {
+    /// Has a probe run, and waits for a run that is good. One may come due by its schedule meanwhile, and then one of both
+    /// gives way to the other.
+    pub(crate) async fn wait_for_good_run(&self, probe: &str) {
+        let url = format!("{}/api/v1/probes/{probe}/runs", self.address);
+        reqwest::Client::new().post(url).send().await.unwrap();
+        let good = async |service: &Self| {
+            let runs = service.runs().await;
+            let is_good = |run: &Value| run["probe"] == probe && run["outcome"] == "ok";
+            runs.iter().any(is_good).then_some(())
+        };
+        self.wait("a good run", good).await;
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub(crate) async fn stop(self) {
+        assert_eq!(self.end(Signal::SIGTERM).await, Some(0));
+    }
+
+    pub(crate) async fn end(mut self, signal: Signal) -> Option<i32> {
         kill(self.pid(), signal).unwrap();
         timeout(PATIENCE, self.process.wait())
             .await
