@@ -1,7 +1,6 @@
 //! A sign-in with a real browser, as a collector gets to see it.
 
 #[path = "../it/otlp/receiver.rs"]
-#[expect(dead_code, reason = "the tests without a browser look at more of it")]
 pub(crate) mod receiver;
 
 use authcanary::loopback::{self, Config};
