@@ -437,6 +437,7 @@ async fn pages(daemon: &Daemon, hay: &mut Hay) {
     probes.push("generic/basic/runs".to_owned());
     probes.push("generic/post/stats".to_owned());
     let route = Regex::new(r#"route\(\s*"([^"]+)""#).unwrap();
+    let place = Regex::new(r"\{[^}]+\}").unwrap();
     for route in route.captures_iter(include_str!("../../src/api.rs")) {
         let pattern = &route[1];
         let ids = match () {
@@ -447,7 +448,6 @@ async fn pages(daemon: &Daemon, hay: &mut Hay) {
             () => vec![String::new()],
         };
         for id in ids {
-            let place = Regex::new(r"\{[^}]+\}").unwrap();
             let path = place.replace(pattern, id.as_str());
             let (_, text) = daemon.get(&path).await;
             hay.push((path.into_owned(), text.into_bytes()));
