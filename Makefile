@@ -1,12 +1,15 @@
 # What there is to do here. Every target brings what it needs; a second run finds it there and is quick.
 #
-#   make demo    a daemon that signs in at its own provider, with a page to watch it by
+#   make demo    a daemon that signs in at its own provider, and who is told when that breaks; where a person looks on it
+#                stays, with a page to watch it by, else it ends by itself
 #   make test    everything: unit tests, tests/it, and tests/live with a real browser and a real provider
 #   make lint    formatting, and clippy with warnings as errors
 #   make bench   figures against other tools, as ratios measured in one run
+#   make image   the container image, by buildah: authcanary, and authcanary:grid without a browser
+#   make dist    what is given out, in target/dist: program, unit, probes, dashboards and documents, with checksums
 #   make setup   only what the others need: a browser and its driver, the Node packages
 
-.PHONY: demo test lint bench setup browser firefox curl prometheus alertmanager analyzer
+.PHONY: demo test lint bench image dist setup buildah browser firefox curl prometheus alertmanager analyzer
 .DELETE_ON_ERROR:
 
 # npm writes this file last, so it stands for a complete folder and goes when the folder goes.
@@ -15,6 +18,12 @@ HAR := tests/live/har/node_modules/.package-lock.json
 GRAFANA := tests/live/grafana/node_modules/.package-lock.json
 VENV := .tools/venv/.complete
 PLAYWRIGHT := benches/playwright/node_modules/.package-lock.json
+
+# What the images of the tests are built on, since no registry is asked.
+DEBIAN := .tools/debian.tar
+
+# How `make dist` compiles; `dev` is quick, to try something out.
+PROFILE := release
 
 # The driver of Firefox is a crate; Debian has only the browser.
 GECKODRIVER := .tools/bin/geckodriver
@@ -39,7 +48,18 @@ bench: setup $(PLAYWRIGHT)
 	cargo bench --locked --bench scrape
 	cargo bench --locked --bench store
 
-setup: browser firefox curl prometheus alertmanager analyzer $(PROVIDER) $(HAR) $(GRAFANA) $(VENV) $(GECKODRIVER)
+# By docker or podman it is `docker build --file Containerfile .`.
+image: buildah
+	buildah build --format docker --target grid --tag authcanary:grid --file Containerfile .
+	buildah build --format docker --target browser --tag authcanary --file Containerfile .
+
+# The date of what is in it is that of the last change, so that the same source gives the same archive.
+dist: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+dist:
+	cargo build --locked --profile $(PROFILE)
+	.ci/dist target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/authcanary target/dist
+
+setup: browser firefox curl prometheus alertmanager analyzer buildah $(DEBIAN) $(PROVIDER) $(HAR) $(GRAFANA) $(VENV) $(GECKODRIVER)
 
 browser:
 	@.ci/install chromium=chromium chromedriver=chromium-driver
@@ -55,13 +75,22 @@ curl:
 prometheus:
 	@.ci/install prometheus=prometheus promtool=prometheus
 
-# Judges the unit that is shipped.
+# Judges the unit that is shipped; and what puts its filter of system calls on, for the Python of Debian.
 analyzer:
 	@.ci/install systemd-analyze=systemd
+	@/usr/bin/python3 -c 'import seccomp' 2>/dev/null || .ci/install import-seccomp=python3-seccomp
 
 # Takes alerts, with the tool that reads them back.
 alertmanager:
 	@.ci/install prometheus-alertmanager=prometheus-alertmanager
+
+buildah:
+	@.ci/install buildah=buildah
+
+$(DEBIAN):
+	@.ci/install mmdebstrap=mmdebstrap
+	@mkdir -p $(@D)
+	.ci/debian $@
 
 # The mail server and the collector of the tests. On Debian a Python of the system may come without what makes such a folder.
 $(VENV): tests/live/requirements.txt

@@ -9,6 +9,7 @@ mod change;
 mod confirm;
 mod days;
 mod detector;
+mod evidence;
 mod explain;
 mod judge;
 mod mix;

@@ -23,6 +23,7 @@ use axum::{Json, Router};
 use tokio::sync::watch;
 
 pub use access::{Access, Right, Token};
+pub use alerts::{Alerts, Deploys, Marker, Shown, Silences, Taken, Wanted};
 
 use crate::board::{Board, Refused};
 use crate::clock;

@@ -1,8 +1,8 @@
 //! What the daemon is doing at this moment, for whoever looks. The daemon writes on it, the API reads and asks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, oneshot};
@@ -13,6 +13,9 @@ use crate::run::RunId;
 
 /// The daemon looks up once a second; quiet for this long, it is stuck.
 const STUCK_AFTER: SignedDuration = SignedDuration::from_secs(10);
+
+/// Starts that are remembered.
+const STARTS: usize = 1000;
 
 /// Requests that may wait before a caller is told to come back later.
 const WAITING: usize = 64;
@@ -38,6 +41,10 @@ pub struct Board {
     beat_ms: AtomicI64,
     /// Records that could not be written in a row.
     unwritten: AtomicUsize,
+    /// The newest starts: when each came, and how late.
+    starts: Mutex<VecDeque<(Timestamp, SignedDuration)>>,
+    /// Since when the configuration on disk has faults, and which.
+    refused: Mutex<Option<(Timestamp, String)>>,
     requests: mpsc::Sender<RunNow>,
 }
 
@@ -77,6 +84,8 @@ impl Board {
             expiries: RwLock::default(),
             beat_ms: AtomicI64::new(now.as_millisecond()),
             unwritten: AtomicUsize::new(0),
+            starts: Mutex::default(),
+            refused: Mutex::default(),
             requests,
         };
         (board, wishes)
@@ -128,6 +137,35 @@ impl Board {
         } else {
             self.unwritten.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// For the daemon alone: a start that was due came at `now`, or was found missed.
+    pub fn started(&self, now: Timestamp, late: SignedDuration) {
+        let mut starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
+        starts.push_back((now, late));
+        if starts.len() > STARTS {
+            starts.pop_front();
+        }
+    }
+
+    /// How late the newest starts came, since a moment.
+    pub fn lateness(&self, since: Timestamp) -> Vec<SignedDuration> {
+        let starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = starts.iter().filter(|(at, _)| *at >= since);
+        newest.map(|(_, late)| *late).collect()
+    }
+
+    /// For the daemon alone: the configuration was read again, with these faults or none.
+    pub fn config_read(&self, now: Timestamp, faults: Option<String>) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = refused.as_ref().map_or(now, |(since, _)| *since);
+        *refused = faults.map(|faults| (since, faults));
+    }
+
+    /// Since when the configuration on disk has faults and is not in force, and which.
+    pub fn config_refused(&self) -> Option<(Timestamp, String)> {
+        let refused = self.refused.lock();
+        refused.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Why the daemon is not ready, empty when it is.

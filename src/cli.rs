@@ -1,18 +1,25 @@
 //! The command line. Results go to stdout, all else to stderr.
 
+mod alerts;
 mod check;
 mod classify;
 mod client;
 mod demo;
+mod deploy;
 mod doctor;
 mod explain;
 mod export;
+mod health;
+mod init;
+mod labels;
 mod notify;
+mod reference;
 mod reload;
 mod replay;
 mod report;
 mod runs;
 mod serve;
+mod silence;
 mod validate;
 
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -21,6 +28,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::Level;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -62,7 +72,8 @@ struct Args {
         env = "AUTHCANARY_CONFIG"
     )]
     config: Option<PathBuf>,
-    /// What to log on stderr: error, warn, info, debug, or a filter such as `authcanary=debug,hyper=info`
+    /// What to log on stderr: error, warn, info, debug, or a filter such as `authcanary=debug,hyper=off`; below info,
+    /// authcanary alone is logged
     #[arg(
         long,
         global = true,
@@ -99,6 +110,8 @@ pub(crate) enum Format {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write a daemon file and a first probe file for a provider, from its metadata and a few answers, and try them
+    Init(init::Args),
     /// Run the daemon: every probe on its schedule, figures and pages over HTTP
     Serve,
     /// Run probes now, in this process, print what happened and exit
@@ -117,6 +130,8 @@ enum Command {
     Explain(explain::Args),
     /// Look this machine over: browser, sandbox, clock, network, disk, limits, secrets, channels, and what mends them
     Doctor(doctor::Args),
+    /// Ask whether a daemon is alive; for the health check of a container
+    Health(health::Args),
     /// Say what answers of providers mean: cases as JSON Lines on stdin, verdicts on stdout
     Classify(classify::Args),
     /// Try the channels that notices go to
@@ -128,6 +143,14 @@ enum Command {
     Show(runs::ShowArgs),
     /// Write runs as JSON Lines or CSV, from a daemon or from a store that none has open
     Export(export::Args),
+    /// List alerts of a daemon, show one, take one on
+    Alerts(alerts::Args),
+    /// Tell nobody of some alerts for a while
+    #[command(subcommand)]
+    Silence(silence::Command),
+    /// Mark a deploy, so that alerts which begin near it name it
+    #[command(subcommand)]
+    Deploy(deploy::Command),
     /// Put recorded runs through the rules of alerts: would this have paged?
     Replay(replay::Args),
     /// Print a completion script for a shell
@@ -167,6 +190,11 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The command line as it is parsed, for those who document it.
+pub fn command() -> clap::Command {
+    Args::command()
+}
+
 fn run(args: Args) -> anyhow::Result<Exit> {
     start_log(args.log.as_deref(), args.log_format, &args.command)?;
     // Two TLS stacks among the dependencies each bring a provider of their own: without a choice the first handshake
@@ -176,23 +204,23 @@ fn run(args: Args) -> anyhow::Result<Exit> {
     match args.command {
         Command::Schema { file } => print_schema(file),
         Command::Completions { shell } => {
-            clap_complete::generate(
-                shell,
-                &mut Args::command(),
-                "authcanary",
-                &mut std::io::stdout(),
-            );
+            clap_complete::generate(shell, &mut command(), "authcanary", &mut std::io::stdout());
             Ok(Exit::Ok)
         }
+        Command::Init(args) => on_runtime(init::run(config.map(Path::to_path_buf), args)),
         Command::Validate(args) => validate::run(config, &args),
         Command::Check(check) => {
             with_config(config, |daemon| on_runtime(check::run(daemon, check)))
         }
         Command::Serve => with_config(config, |daemon| on_runtime(serve::run(daemon))),
         Command::Doctor(args) => doctor::run(config, &args),
+        Command::Health(args) => on_runtime(health::run(args)),
         Command::Classify(args) => classify::run(&args),
         Command::Runs(args) => on_runtime(runs::list(args)),
         Command::Show(args) => on_runtime(runs::show(args)),
+        Command::Alerts(args) => on_runtime(alerts::run(args)),
+        Command::Silence(command) => on_runtime(silence::run(command)),
+        Command::Deploy(command) => on_runtime(deploy::run(command)),
         Command::Export(args) => with_rules(config, |daemon| on_runtime(export::run(daemon, args))),
         Command::Replay(args) => with_rules(config, |daemon| replay::run(daemon, &args)),
         Command::Demo(demo) => on_runtime(demo::run(demo)),
@@ -212,6 +240,13 @@ fn on_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resul
         .enable_all()
         .build()
         .context("cannot start the asynchronous runtime")?;
+    {
+        // Whoever limits the size of files (`ulimit -f`) kills a process that would exceed it, unless it listens; then
+        // the write fails, which everything here lives through.
+        let _context = runtime.enter();
+        let too_large = SignalKind::from_raw(nix::libc::SIGXFSZ);
+        drop(signal(too_large).context("cannot listen for SIGXFSZ")?);
+    }
     runtime.block_on(work)
 }
 
@@ -285,6 +320,12 @@ fn say(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Below `info`, HTTP clients and drivers of browsers log what they send, passwords included: of others no filter lets that
+/// through.
+fn is_safe(target: &str, level: Level) -> bool {
+    level <= Level::INFO || target.starts_with("authcanary")
+}
+
 /// The daemon tells its story; the other commands speak by their results, and log only what is odd.
 fn start_log(filter: Option<&str>, format: LogFormat, command: &Command) -> anyhow::Result<()> {
     let usual = match command {
@@ -301,7 +342,7 @@ fn start_log(filter: Option<&str>, format: LogFormat, command: &Command) -> anyh
     };
     tracing_subscriber::registry()
         .with(filter)
-        .with(to_stderr)
+        .with(to_stderr.with_filter(filter_fn(|about| is_safe(about.target(), *about.level()))))
         .with(LogLayer)
         .init();
     Ok(())

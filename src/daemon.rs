@@ -372,7 +372,9 @@ impl Daemon {
     }
 
     fn missed(&mut self, probe: &Arc<Probe>, due: Timestamp, now: Timestamp) {
-        let late = now.duration_since(due).as_secs();
+        let late = now.duration_since(due);
+        self.board.started(now, late);
+        let late = late.as_secs();
         let why =
             format!("the start came {late} s too late: overload, sleep, or a clock set forward");
         self.skip(probe, due, why);

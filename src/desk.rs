@@ -57,6 +57,8 @@ const RECENT: SignedDuration = SignedDuration::from_mins(30);
 /// What the configuration says about one probe, as far as alerts go.
 #[derive(Debug, Clone)]
 pub struct Ward {
+    pub provider: String,
+    pub environment: String,
     pub cadence: Cadence,
     pub alerts: Alerts,
     /// Planned work on the target: runs in it are no evidence, and nobody is told of the probe.
@@ -66,6 +68,8 @@ pub struct Ward {
 impl From<&Probe> for Ward {
     fn from(probe: &Probe) -> Self {
         Self {
+            provider: probe.provider.clone(),
+            environment: probe.environment.clone(),
             cadence: probe.cadence.clone(),
             alerts: probe.alerts.clone(),
             maintenance: probe.maintenance.clone(),
@@ -109,15 +113,15 @@ pub enum Heard {
 }
 
 /// Who decides when an alert is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// The detector, by runs.
     Detector,
     /// The condition that made it: it is over when that no longer stands.
     Condition,
-    /// Good runs of its probe; so many came in a row.
-    GoodRuns(u32),
+    /// Good runs of the probes that saw it, each at a location; so many came in a row.
+    GoodRuns(#[serde(with = "pairs")] BTreeMap<(ProbeId, String), u32>),
     /// Time.
     Time,
 }
@@ -230,12 +234,20 @@ impl Desk {
         turn
     }
 
+    /// Decides what the runs before `now` mean, where that is wanted before the next tick: those of one instant are judged
+    /// together, so that their order does not matter.
+    pub fn judge(&mut self, now: Timestamp) -> Turn {
+        let mut turn = Turn::default();
+        self.look(now, &mut turn);
+        self.tell(now, &mut turn);
+        turn
+    }
+
     /// Lets the time come to `now`. `conditions` are all that stand at this moment; those that stood before and are
     /// not among them are over.
     pub fn tick(&mut self, conditions: &[Condition], now: Timestamp) -> Turn {
         let mut turn = Turn::default();
-        let changes = self.memory.detector.tick(now);
-        self.take(changes, now, &mut turn);
+        self.look(now, &mut turn);
         self.stand(conditions, now, &mut turn);
         self.end_drift(now, &mut turn);
         self.tell(now, &mut turn);
@@ -263,7 +275,8 @@ impl Desk {
         self.memory.detector.explain(probe)
     }
 
-    /// The trouble that a probe has begun to have here, for [`crate::alert::confirmation`].
+    /// The trouble that a probe has begun to have here, for [`crate::alert::confirmation`]; its newest run counts once it
+    /// is judged.
     pub fn trouble(&self, probe: &ProbeId) -> Option<Trouble> {
         self.memory.detector.trouble(probe, &self.plan.location)
     }
@@ -276,6 +289,12 @@ impl Desk {
                 .iter()
                 .any(|window| schedule::in_window(window, at))
         })
+    }
+
+    fn look(&mut self, now: Timestamp, turn: &mut Turn) {
+        let changes = self.memory.detector.tick(now);
+        self.take(changes, now, turn);
+        self.end_clean(now, turn);
     }
 
     fn take(&mut self, changes: Vec<Change>, now: Timestamp, turn: &mut Turn) {
@@ -351,11 +370,24 @@ impl Desk {
     }
 
     fn alert(&self, incident: &Incident) -> Alert {
-        let mut alert = text::alert(incident);
+        let mut alert = text::alert(incident, self.is_whole(&incident.scope));
         alert.labels = self.labels(&alert.scope);
         alert.runbook_url = self.runbook(&alert);
         alert.deploys = self.deploys_near(&alert);
         alert
+    }
+
+    /// Whether every probe of the providers and environments that a scope names is in it.
+    fn is_whole(&self, scope: &Scope) -> bool {
+        let among =
+            |names: &[String], name: &str| names.is_empty() || names.iter().any(|it| it == name);
+        let mut wards = self.plan.probes.iter();
+        scope.probe.is_empty()
+            || wards.all(|(id, ward)| {
+                let is_inside = among(&scope.provider, &ward.provider)
+                    && among(&scope.environment, &ward.environment);
+                !is_inside || scope.probe.contains(id)
+            })
     }
 
     /// The labels that all probes of a scope have alike.
@@ -501,5 +533,29 @@ impl Case {
             (Event::Resolved, _) => Heard::End,
             (_, heard) => heard,
         };
+    }
+}
+
+/// JSON has no keys of two parts.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<K: Serialize, V: Serialize, S: Serializer>(
+        map: &BTreeMap<K, V>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(map)
+    }
+
+    pub(super) fn deserialize<'de, K, V, D>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
+    where
+        K: Deserialize<'de> + Ord,
+        V: Deserialize<'de>,
+        D: Deserializer<'de>,
+    {
+        let pairs = Vec::<(K, V)>::deserialize(deserializer)?;
+        Ok(pairs.into_iter().collect())
     }
 }

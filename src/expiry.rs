@@ -69,6 +69,9 @@ pub struct Expiry {
     pub at: Timestamp,
     /// What it is and how this is known, in a few words.
     pub what: String,
+    /// Whether a run that failed over it is how this is known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_refusal: bool,
 }
 
 /// Everything that ends at a probe, the first to end first.
@@ -81,6 +84,7 @@ pub fn expiries(probe: &Probe, seen: &Seen, now: Timestamp) -> Vec<Expiry> {
                 kind: Kind::TlsCertificate,
                 at: *at,
                 what: format!("certificate of {host} ({subject})"),
+                is_refusal: false,
             }),
     );
     all.extend(seen.keys.trouble(now));
@@ -146,6 +150,7 @@ fn declared(probe: &Probe) -> Vec<Expiry> {
             kind,
             at: at?,
             what,
+            is_refusal: false,
         })
     });
     declared.collect()
@@ -167,6 +172,7 @@ fn refresh_token(probe: &Probe, seen: &Seen) -> Option<Expiry> {
         kind: Kind::RefreshToken,
         at,
         what: format!("the newest refresh token, {why}"),
+        is_refusal: false,
     })
 }
 
@@ -288,6 +294,7 @@ fn refused(verdict: &Verdict, at: Timestamp) -> Option<Expiry> {
             "{}: refused as expired, {how}",
             kind.as_str().replace('_', " ")
         ),
+        is_refusal: true,
     })
 }
 

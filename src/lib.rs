@@ -75,6 +75,8 @@ pub mod audit;
 
 pub mod doctor;
 
+pub mod init;
+
 // Root: what runs it all.
 pub mod daemon;
 

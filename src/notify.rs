@@ -37,6 +37,7 @@ use strum::IntoStaticStr;
 use url::Url;
 
 pub use news::{Event, Failure, Key, News, Notice, Origin, Payload, Receipt};
+pub use story::place;
 
 use crate::http::{Courier, Http, HttpError};
 use crate::secret::SecretRef;
@@ -249,6 +250,25 @@ impl Channel {
     ) -> Result<Receipt, Failure> {
         self.kind().deliver(notice, earlier, edge).await
     }
+}
+
+/// News as plain text, in the words and order of all channels: a title, then a line for each fact.
+pub fn plain(news: &News, origin: &Origin) -> String {
+    const LONGEST: usize = 2000;
+    let news = clean::news(news, origin);
+    let key = Key {
+        fingerprint: news.alert.fingerprint.clone(),
+        opened_at: news.alert.started_at,
+        sequence: 1,
+    };
+    let message = Message {
+        news: &news,
+        key: &key,
+        first: 1,
+        origin,
+    };
+    let story = story::Story::of(&message, LONGEST);
+    format!("{}\n\n{}", story.title, story.plain())
 }
 
 fn host(url: &Url) -> String {

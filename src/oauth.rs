@@ -131,12 +131,12 @@ fn refuse(class: Class, detail: impl Into<String>) -> Fault {
 }
 
 /// A non-empty text member.
-fn text<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+pub(crate) fn text<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
     object.get(name)?.as_str().filter(|text| !text.is_empty())
 }
 
 /// A list of texts; members of other types are left out.
-fn texts(object: &Map<String, Value>, name: &str) -> Vec<String> {
+pub(crate) fn texts(object: &Map<String, Value>, name: &str) -> Vec<String> {
     let Some(list) = object.get(name).and_then(Value::as_array) else {
         return Vec::new();
     };

@@ -67,6 +67,8 @@ pub struct Provider {
     pub name: &'static str,
     /// Other names that people use for it.
     pub aliases: &'static [&'static str],
+    /// Patterns of issuers and authorization endpoints that only this provider has; `*` stands for anything.
+    pub addresses: &'static [&'static str],
     /// In order; the first that fits wins.
     pub rules: &'static [Rule],
     /// Beginning of codes that only this provider uses. Its rules with such codes hold wherever they show up, because
@@ -82,6 +84,7 @@ impl Provider {
         Self {
             name,
             aliases,
+            addresses: &[],
             rules: &[],
             prefix: None,
             refresh_token_days: None,
@@ -133,6 +136,17 @@ pub fn find(name: &str) -> Option<&'static Provider> {
     ALL.iter()
         .copied()
         .find(|provider| provider.name == name || provider.aliases.contains(&name.as_str()))
+}
+
+/// The provider that one of these addresses, of issuer or authorization endpoint, gives away.
+pub fn recognise(addresses: &[&str]) -> Option<&'static Provider> {
+    let fits = |pattern: &&str| {
+        let pattern = glob::Pattern::new(pattern).expect("a test reads every pattern");
+        addresses.iter().any(|address| pattern.matches(address))
+    };
+    ALL.iter()
+        .copied()
+        .find(|provider| provider.addresses.iter().any(fits))
 }
 
 /// The steps at which a refresh token is at stake.
@@ -208,5 +222,44 @@ impl Rule {
         self.cause = Some(cause);
         self.action = Some(action);
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_gives_a_provider_away() {
+        let name = |address: &str| recognise(&[address]).map(|provider| provider.name);
+        for (address, provider) in [
+            ("https://accounts.google.com", Some("google")),
+            (
+                "https://login.microsoftonline.com/8a0f/v2.0",
+                Some("microsoft-entra"),
+            ),
+            ("https://dev-1.okta.com/oauth2/default", Some("okta")),
+            ("https://tenant.eu.auth0.com/", Some("auth0")),
+            (
+                "https://sso.example.com/realms/main/protocol/openid-connect/auth",
+                Some("keycloak"),
+            ),
+            ("https://acme.my.salesforce.com", Some("salesforce")),
+            ("https://slack.com", Some("slack")),
+            ("https://gitlab.com", Some("gitlab")),
+            ("https://sso.example.com", None),
+            ("http://127.0.0.1:1", None),
+        ] {
+            assert_eq!(name(address), provider, "{address}");
+        }
+    }
+
+    #[test]
+    fn every_pattern_can_be_read() {
+        for provider in ALL {
+            for pattern in provider.addresses {
+                assert!(glob::Pattern::new(pattern).is_ok(), "{pattern}");
+            }
+        }
     }
 }

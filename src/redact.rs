@@ -8,7 +8,8 @@
 //! A hidden value leaves a mark such as `[redacted-43-chars-a1b2]`: its length, and a fingerprint that is the same for
 //! the same value within one process and says nothing outside it. So a reader still sees that a state came back changed.
 //!
-//! Known values shorter than [`SHORTEST_KNOWN`] are hidden by position only: sweeping `123456` would blank harmless text.
+//! Known values shorter than [`SHORTEST_KNOWN`] are hidden by position only, except that a one-time code is hidden where it
+//! stands alone: sweeping `1234` would blank harmless text.
 
 mod html;
 mod json;
@@ -25,7 +26,7 @@ use crate::secret::Secret;
 use names::Rule;
 use sweep::Sweep;
 
-/// Known values of fewer bytes are hidden by position only.
+/// Known values of fewer bytes are hidden by position only, unless they are one-time codes.
 pub const SHORTEST_KNOWN: usize = 8;
 
 /// Bodies are cut to so many bytes after redaction.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::baseline::hour_of;
 use super::change::{Explanation, Figures, Test};
 use super::detector::Detector;
-use super::judge::{limits, needed};
+use super::evidence::{limits, needed};
 use super::observation::Stream;
 use super::scan::{Limits, strongest};
 use super::series::Series;

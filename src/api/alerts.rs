@@ -32,27 +32,39 @@ pub(super) struct Filter {
 }
 
 /// Alerts, the newest first.
-#[derive(Serialize)]
-struct Alerts {
-    alerts: Vec<Shown>,
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Alerts {
+    pub alerts: Vec<Shown>,
 }
 
-/// An alert, and who has taken it on.
-#[derive(Serialize)]
-struct Shown {
+/// An alert, and what people have done about it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Shown {
     #[serde(flatten)]
-    alert: Alert,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    acknowledged: Option<Acknowledgement>,
+    pub alert: Alert,
+    /// Who has taken it on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<Acknowledgement>,
+    /// What keeps it from people at this moment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub silences: Vec<Silence>,
 }
 
-impl From<Case> for Shown {
-    fn from(case: Case) -> Self {
+impl Shown {
+    fn new(case: Case, silences: &[Silence], now: Timestamp) -> Self {
         Self {
+            silences: covering(&case, silences, now),
             alert: case.alert,
             acknowledged: case.acknowledged,
         }
     }
+}
+
+/// The silences that keep an alert from people at this moment.
+pub(super) fn covering(case: &Case, silences: &[Silence], now: Timestamp) -> Vec<Silence> {
+    let active = silences.iter().filter(|it| it.is_active(now));
+    let covers = active.filter(|it| case.is_open() && it.covers(&case.alert));
+    covers.cloned().collect()
 }
 
 pub(super) async fn list(
@@ -61,8 +73,11 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     let Query(filter) = filter.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
     let wanted = |case: &Case| filter.state.is_none_or(|state| case.alert.state == state);
+    let (silences, now) = (state.duty.silences().await, clock::now());
     let alerts = state.duty.alerts().await.into_iter().filter(wanted);
-    let alerts = alerts.map(Shown::from).collect();
+    let alerts = alerts
+        .map(|case| Shown::new(case, &silences, now))
+        .collect();
     Ok(Json(Alerts { alerts }).into_response())
 }
 
@@ -70,7 +85,9 @@ pub(super) async fn one(
     Extract(state): Extract<State>,
     Path(fingerprint): Path<Fingerprint>,
 ) -> Result<Response, Problem> {
-    Ok(Json(Shown::from(find(&state, &fingerprint).await?)).into_response())
+    let case = find(&state, &fingerprint).await?;
+    let silences = state.duty.silences().await;
+    Ok(Json(Shown::new(case, &silences, clock::now())).into_response())
 }
 
 /// An alert by its fingerprint.
@@ -80,12 +97,12 @@ pub(super) async fn find(state: &State, fingerprint: &Fingerprint) -> Result<Cas
 }
 
 /// Who takes an alert on.
-#[derive(Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Taken {
-    by: String,
+pub struct Taken {
+    pub by: String,
     #[serde(default)]
-    note: String,
+    pub note: String,
 }
 
 impl Taken {
@@ -125,9 +142,9 @@ pub(super) async fn acknowledge_by_form(
 }
 
 /// Silences, also those that are over or to come.
-#[derive(Serialize)]
-struct Silences {
-    silences: Vec<Silence>,
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Silences {
+    pub silences: Vec<Silence>,
 }
 
 pub(super) async fn silences(Extract(state): Extract<State>) -> Response {
@@ -136,16 +153,16 @@ pub(super) async fn silences(Extract(state): Extract<State>) -> Response {
 }
 
 /// A silence to be.
-#[derive(Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
+pub struct Wanted {
     #[serde(rename = "match")]
-    matches: BTreeMap<String, OneOrMany>,
+    pub matches: BTreeMap<String, OneOrMany>,
     /// Now, when left out.
-    starts_at: Option<Timestamp>,
-    ends_at: Timestamp,
-    author: String,
-    reason: String,
+    pub starts_at: Option<Timestamp>,
+    pub ends_at: Timestamp,
+    pub author: String,
+    pub reason: String,
 }
 
 pub(super) async fn silence(
@@ -205,9 +222,9 @@ pub(super) async fn unsilence(
 }
 
 /// Markers of deploys, the newest first.
-#[derive(Serialize)]
-struct Deploys {
-    deploys: Vec<Deploy>,
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Deploys {
+    pub deploys: Vec<Deploy>,
 }
 
 pub(super) async fn deploys(Extract(state): Extract<State>) -> Response {
@@ -216,19 +233,19 @@ pub(super) async fn deploys(Extract(state): Extract<State>) -> Response {
 }
 
 /// A marker to be.
-#[derive(Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Marker {
-    id: String,
+pub struct Marker {
+    pub id: String,
     /// Now, when left out.
-    at: Option<Timestamp>,
+    pub at: Option<Timestamp>,
     /// Everywhere, when left out.
     #[serde(default)]
-    scope: Scope,
-    by: String,
-    url: Option<String>,
+    pub scope: Scope,
+    pub by: String,
+    pub url: Option<String>,
     #[serde(default)]
-    note: String,
+    pub note: String,
 }
 
 pub(super) async fn deploy(

@@ -85,7 +85,8 @@ pub async fn ask(daemon: &Daemon) -> Result<Answers, HttpError> {
     }
     let providers = issuers.into_iter().map(async |(issuer, probe)| {
         let session = session();
-        (issuer.to_owned(), provider(&session, issuer, probe).await)
+        let answer = provider(&session, issuer, &probe.headers).await;
+        (issuer.to_owned(), answer)
     });
     let pages = pages.into_iter().map(async |(address, url)| {
         let session = session();
@@ -110,14 +111,20 @@ pub async fn ask(daemon: &Daemon) -> Result<Answers, HttpError> {
     })
 }
 
+/// Asks one issuer that no probe names yet.
+pub async fn one(http: &Http, issuer: &str) -> Provider {
+    let session = http.session(Arc::new(Redactor::new([])));
+    provider(&session, issuer, &BTreeMap::new()).await
+}
+
 /// The first of the well-known places that has a document; when none has, the likeliest one's answer tells why.
-async fn provider(session: &Session, issuer: &str, probe: &Probe) -> Provider {
+async fn provider(session: &Session, issuer: &str, headers: &BTreeMap<String, String>) -> Provider {
     let mut clock_offset = None;
     let mut first = None;
     let mut document = None;
     for url in metadata::candidates(issuer).unwrap_or_default() {
         let mut request = Request::get(Stage::Discovery, url).header("accept", "application/json");
-        for (name, value) in &probe.headers {
+        for (name, value) in headers {
             request = request.header(name, value);
         }
         let reply = match session

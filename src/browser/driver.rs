@@ -116,6 +116,8 @@ fn command(program: &Path, kind: Kind, folder: &Path) -> Command {
     command
         // A signal from the terminal is for the daemon, which then ends its drivers in good order.
         .process_group(0)
+        .env_clear()
+        .envs(std::env::vars_os().filter(|(name, _)| is_kept(name)))
         .env(MARK, folder)
         .env("TMPDIR", folder)
         .env("XDG_CONFIG_HOME", folder)
@@ -124,6 +126,40 @@ fn command(program: &Path, kind: Kind, folder: &Path) -> Command {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command
+}
+
+/// A browser runs what strangers wrote, and secrets of the daemon may stand in its environment: of that it gets what
+/// programs with windows, fonts and a network need.
+fn is_kept(name: &OsStr) -> bool {
+    const NAMES: [&str; 21] = [
+        "PATH",
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "SHELL",
+        "LANG",
+        "LANGUAGE",
+        "TZ",
+        "TZDIR",
+        "LD_LIBRARY_PATH",
+        "DISPLAY",
+        "WAYLAND_DISPLAY",
+        "XAUTHORITY",
+        "XDG_RUNTIME_DIR",
+        "XDG_DATA_DIRS",
+        "XDG_CONFIG_DIRS",
+        "DBUS_SESSION_BUS_ADDRESS",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+    ];
+    const STARTS: [&str; 6] = ["LC_", "MOZ_", "CHROME_", "FONTCONFIG_", "SSL_CERT_", "GDK_"];
+    let Some(name) = name.to_str() else {
+        return false;
+    };
+    let upper = name.to_ascii_uppercase();
+    NAMES.contains(&upper.as_str()) || STARTS.iter().any(|start| upper.starts_with(start))
 }
 
 /// Reads an output to its end, so that the driver never blocks on it or dies of it.

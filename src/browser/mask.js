@@ -60,7 +60,7 @@ function setValue(element, value) {
 function pageFacts() {
   const all = [...everything(document)];
   return {
-    url: location.href, title: document.title, text: readText(all).slice(0, 4000),
+    url: location.href, title: document.title, text: readText(all),
     frames: all.filter((element) => /^i?frame$/.test(element.localName) && !frameDocument(element) && seen(element)).slice(0, 8),
   };
 }

@@ -213,6 +213,10 @@ fn capabilities(settings: &Settings) -> Map<String, Json> {
     };
     wanted["browserName"] = name.into();
     wanted[key] = json!({"args": args});
+    if settings.kind() == Kind::Chromium {
+        // The driver would have the browser write into its folder what pages write to their consoles.
+        wanted[key]["excludeSwitches"] = json!(["enable-logging"]);
+    }
     if let Some(binary) = &settings.binary {
         wanted[key]["binary"] = binary.to_string_lossy().into();
     }

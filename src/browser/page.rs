@@ -267,8 +267,9 @@ pub async fn capture(tab: &Tab, values: &[Secret], redactor: &Redactor) -> PageE
     };
     evidence.url = typed.url(&redactor.url(&url));
     evidence.title = typed.text(&redactor.text(&text("title")));
-    let visible: String = text("text").chars().take(TEXT_LIMIT).collect();
-    evidence.text = typed.text(&redactor.text(&visible));
+    // Cut at the end: the first half of a secret would not be known for one.
+    let visible = typed.text(&redactor.text(&text("text")));
+    evidence.text = visible.chars().take(TEXT_LIMIT).collect();
     let frames = facts["frames"].as_array().cloned().unwrap_or_default();
     if !mask_frames(&mut page, &frames, &options).await {
         return evidence;

@@ -121,7 +121,7 @@ function readText(all) {
     const inside = /^i?frame$/.test(element.localName) ? frameDocument(element) : null;
     if (inside?.body && seen(element)) parts.push(inside.body.innerText);
   }
-  return parts.join('\n').split('\n').map((line) => squeeze(line, 400)).filter(Boolean).join('\n').slice(0, 8000);
+  return cut(parts.join('\n').split('\n').map((line) => squeeze(line, 400)).filter(Boolean).join('\n'), 8000);
 }
 
 function readPage() {

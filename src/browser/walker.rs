@@ -112,7 +112,19 @@ impl<'a> Walker<'a> {
                     None => (reading, other),
                 },
             };
-            tracing::debug!(page.title = %reading.title, page.fresh = reading.fresh, next = ?next, "read a page");
+            // What a page says may hold what was typed into it.
+            let word = match &next {
+                Move::Stop(stop) => stop.class.into(),
+                Move::Act(_) => "act",
+                Move::Again => "again",
+                Move::Wait => "wait",
+            };
+            tracing::debug!(
+                page.status = reading.status,
+                page.fresh = reading.fresh,
+                next = word,
+                "read a page"
+            );
             let done = match next {
                 Move::Stop(stop) => return halt(stop),
                 Move::Act(act) if hands => self.act(&reading, &act).await,

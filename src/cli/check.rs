@@ -31,6 +31,17 @@ pub(crate) struct Args {
     repeat: u32,
 }
 
+impl Args {
+    /// One probe, once, for people.
+    pub(crate) fn once(probe: String) -> Self {
+        Self {
+            probes: vec![probe],
+            format: Format::Pretty,
+            repeat: 1,
+        }
+    }
+}
+
 /// Runs the named probes and reports; a failed target outweighs one that could not be judged.
 pub(crate) async fn run(daemon: Daemon, args: Args) -> anyhow::Result<Exit> {
     let Some(probes) = chosen(&daemon.probes, &args.probes) else {

@@ -1,15 +1,16 @@
 //! A client of a daemon's API, for the commands that ask one.
 
-use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use futures::{Stream, TryStreamExt};
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use super::reference;
 use crate::secret::{Secret, SecretRef};
 use crate::vault;
 
@@ -32,13 +33,12 @@ pub(crate) struct Server {
 /// The variable that is looked at where no token is named.
 const TOKEN: &str = "AUTHCANARY_TOKEN";
 
+/// Whoever asks whether a daemon is alive wants to know it soon.
+const HEALTH: Duration = Duration::from_secs(5);
+
 fn reference(text: &str) -> Result<SecretRef, String> {
-    match text.split_once(':') {
-        Some(("env", name)) if !name.is_empty() => Ok(SecretRef::Env(name.to_owned())),
-        Some(("file", path)) if !path.is_empty() => Ok(SecretRef::File(PathBuf::from(path))),
-        Some(("credential", name)) if !name.is_empty() => {
-            Ok(SecretRef::Credential(name.to_owned()))
-        }
+    match reference::parse(text) {
+        Some(reference) if !matches!(reference, SecretRef::Command(_)) => Ok(reference),
         _ => Err(
             "a token is never an argument; say where it is kept: env:NAME, file:PATH or credential:NAME"
                 .to_owned(),
@@ -78,7 +78,15 @@ impl Client {
             ),
             None => None,
         };
-        let mut base = server.url.clone();
+        Self::with(server.url.clone(), token)
+    }
+
+    /// One of a daemon that wants no token.
+    pub(crate) fn at(url: &str) -> anyhow::Result<Self> {
+        Self::with(url.parse()?, None)
+    }
+
+    fn with(mut base: Url, token: Option<Secret>) -> anyhow::Result<Self> {
         // Without it, joining would drop the last part of a path that a proxy wants.
         if !base.path().ends_with('/') {
             let path = format!("{}/", base.path());
@@ -89,6 +97,17 @@ impl Client {
             .build()
             .context("cannot set up HTTP")?;
         Ok(Self { http, base, token })
+    }
+
+    /// Whether the daemon is there and answers.
+    pub(crate) async fn health(&self) -> anyhow::Result<()> {
+        let request = self.http.get(self.base.join("healthz")?).timeout(HEALTH);
+        self.answer(request).await.map(drop)
+    }
+
+    /// Address of the daemon.
+    pub(crate) fn base(&self) -> &Url {
+        &self.base
     }
 
     /// What is at a path below `/api/v1/`.
@@ -102,7 +121,6 @@ impl Client {
     }
 
     /// Sends something to a path below `/api/v1/`.
-    #[expect(dead_code, reason = "for the commands that change something")]
     pub(crate) async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -113,7 +131,6 @@ impl Client {
     }
 
     /// Takes away what is at a path below `/api/v1/`.
-    #[expect(dead_code, reason = "for the commands that change something")]
     pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<()> {
         self.send(Method::DELETE, path, &[], None::<&()>).await?;
         Ok(())
@@ -150,6 +167,11 @@ impl Client {
                 .header("content-type", "application/json")
                 .body(serde_json::to_vec(body)?);
         }
+        self.answer(request).await
+    }
+
+    /// The answer, when it is a good one.
+    async fn answer(&self, request: RequestBuilder) -> anyhow::Result<Response> {
         let answer = request.send().await.map_err(reqwest::Error::without_url);
         let answer = answer.with_context(|| {
             format!("no answer from {}: is the daemon there? (--url)", self.base)

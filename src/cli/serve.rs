@@ -39,16 +39,18 @@ pub(crate) async fn run(config: Daemon) -> anyhow::Result<Exit> {
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     let changes = reload::changes(&config)?;
-    serve(config, listener, |_| (), changes, stop_signal()?).await?;
+    serve(config, listener, |_| (), changes, SETTLE, stop_signal()?).await?;
     Ok(Exit::Ok)
 }
 
-/// The daemon on a given listener; `seen` is told of each run that ended.
+/// The daemon on a given listener; `seen` is told of each run that ended. Alerts that come up within `settle` are held back
+/// so long.
 pub(crate) async fn serve(
     config: Daemon,
     listener: TcpListener,
     seen: impl Fn(&Run) + Send + Sync + 'static,
     changes: BoxStream<'static, Change>,
+    settle: SignedDuration,
     stop: impl Future<Output = ()> + Send,
 ) -> anyhow::Result<()> {
     let tools = Tools::new(&config.http, config.browser.clone(), Arc::new(|_, _| ()))?;
@@ -71,7 +73,7 @@ pub(crate) async fn serve(
     });
     let settings = daemon::Settings {
         notify: Some(notify(&config)?),
-        settle: SETTLE,
+        settle,
         access: config.access.clone(),
         limits: config.store.limits(),
         grace: GRACE,
@@ -147,10 +149,6 @@ fn runner(
 pub(crate) fn stop_signal() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    // Whoever limits the size of files (`ulimit -f`) kills a process that would exceed it, unless it listens; then
-    // the write fails, which the store lives through.
-    let too_large = SignalKind::from_raw(nix::libc::SIGXFSZ);
-    drop(signal(too_large).context("cannot listen for SIGXFSZ")?);
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => (),

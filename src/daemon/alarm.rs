@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::alert::{Deploy, Kind, Scope, Severity, State, Stream};
+use crate::alert::{Deploy, Finding, Kind, Scope, Severity, State, Stream};
 use crate::board::Board;
 use crate::clock;
 use crate::desk::{Condition, Plan, Ward};
@@ -16,6 +16,7 @@ use crate::expiry::{self, Expiry};
 use crate::notify::outbox::{self, Thread};
 use crate::phrase;
 use crate::probe::{Probe, ProbeId};
+use crate::taxonomy::{Class, Stage};
 use crate::telemetry::Telemetry;
 
 /// How often time comes to the desk.
@@ -27,6 +28,12 @@ const ENDS_NOW: SignedDuration = SignedDuration::from_hours(2 * 24);
 
 /// A notice that could not be delivered for so long is a fault of its own, told through the channels that work.
 const STUCK_AFTER: SignedDuration = SignedDuration::from_mins(10);
+
+/// Starts that come so late say that this machine has too much to do, where so many of the last minutes did: every fifth,
+/// and not only a few.
+const LATE: SignedDuration = SignedDuration::from_secs(10);
+const LATELY: SignedDuration = SignedDuration::from_mins(10);
+const LEAST_LATE: usize = 3;
 
 /// What the configuration says about alerts.
 pub(super) fn plan<'a>(
@@ -60,6 +67,8 @@ pub(super) async fn keep_watch(
         let threads = duty.outbox().threads().await.unwrap_or_default();
         let mut conditions = endings(&board, now);
         conditions.extend(stuck(&threads, now));
+        conditions.extend(late(&board.lateness(now - LATELY), now));
+        conditions.extend(refused(board.config_refused()));
         conditions.extend(quarantined.iter().map(|folder| put_aside(folder, began)));
         if let Err(error) = duty.tick(conditions).await {
             tracing::error!(
@@ -118,9 +127,10 @@ fn endings(board: &Board, now: Timestamp) -> Vec<Condition> {
         .collect();
     for probe in probes {
         for expiry in board.expiries(&probe.id) {
-            // A refresh token is renewed by the runs themselves.
+            // A refresh token is renewed by the runs themselves; runs that failed have an alert of their own.
+            let is_told_elsewhere = expiry.kind == expiry::Kind::RefreshToken || expiry.is_refusal;
             let is_near = expiry.at.duration_since(now) < ENDS_SOON;
-            if expiry.kind == expiry::Kind::RefreshToken || !is_near {
+            if is_told_elsewhere || !is_near {
                 continue;
             }
             let kind = expiry.kind.as_str();
@@ -137,8 +147,10 @@ fn endings(board: &Board, now: Timestamp) -> Vec<Condition> {
 fn ending(key: String, expiry: &Expiry, probes: &[Arc<Probe>], now: Timestamp) -> Condition {
     let left = expiry.at.duration_since(now);
     let when = match left > SignedDuration::ZERO {
-        true => format!("ends {}", phrase::until(expiry.at, now)),
-        false => format!("ended {}", phrase::ago(expiry.at, now)),
+        // What became of a key is said by its name already.
+        _ if expiry.kind == expiry::Kind::SigningKey => String::new(),
+        true => format!(" ends {}", phrase::until(expiry.at, now)),
+        false => format!(" ended {}", phrase::ago(expiry.at, now)),
     };
     let is_urgent = left < ENDS_NOW;
     let names: Vec<ProbeId> = probes.iter().map(|probe| probe.id.clone()).collect();
@@ -170,7 +182,7 @@ fn ending(key: String, expiry: &Expiry, probes: &[Arc<Probe>], now: Timestamp) -
             location: Vec::new(),
         },
         finding: None,
-        summary: format!("{place}: {} {when}", expiry.what),
+        summary: format!("{place}: {}{when}", expiry.what),
         reason: format!("it is {}", phrase::instant(expiry.at)),
         since: now,
     }
@@ -192,6 +204,61 @@ fn stuck(threads: &[Thread], now: Timestamp) -> Option<Condition> {
     })
 }
 
+/// Runs begin late, or so late that they are left out.
+fn late(lateness: &[SignedDuration], now: Timestamp) -> Option<Condition> {
+    let late = lateness.iter().filter(|it| **it >= LATE).count();
+    let worst = lateness.iter().max()?;
+    let is_more_than_chance = late >= LEAST_LATE && late * 5 >= lateness.len();
+    is_more_than_chance.then(|| Condition {
+        key: "lateness".to_owned(),
+        kind: Kind::Monitor,
+        severity: Severity::Ticket,
+        scope: Scope::default(),
+        finding: Some(finding(
+            Class::Overloaded,
+            "runs wait for their turn on this machine".to_owned(),
+        )),
+        summary: "runs of this monitor begin late: it has too much to do".to_owned(),
+        reason: format!(
+            "{late} of {} starts in the last {} came {} or more after their time, the latest {}",
+            lateness.len(),
+            phrase::rough(LATELY),
+            phrase::rough(LATE),
+            phrase::rough(*worst),
+        ),
+        since: now,
+    })
+}
+
+/// The files were changed, and what is in force is older than what they say.
+fn refused(faults: Option<(Timestamp, String)>) -> Option<Condition> {
+    let (since, faults) = faults?;
+    let first = faults.lines().find(|line| !line.trim().is_empty());
+    let first = first.unwrap_or_default().trim().to_owned();
+    Some(Condition {
+        key: "configuration".to_owned(),
+        kind: Kind::Monitor,
+        severity: Severity::Ticket,
+        scope: Scope::default(),
+        finding: None,
+        summary:
+            "the changed configuration of this monitor has faults: the one before is still in force"
+                .to_owned(),
+        reason: format!("`authcanary validate` lists them all; the first: {first}"),
+        since,
+    })
+}
+
+fn finding(class: Class, detail: String) -> Finding {
+    Finding {
+        stage: Stage::Monitor,
+        class,
+        cause: class.cause(),
+        action: class.action(),
+        detail,
+    }
+}
+
 fn put_aside(folder: &str, since: Timestamp) -> Condition {
     Condition {
         key: "store".to_owned(),
@@ -206,5 +273,30 @@ fn put_aside(folder: &str, since: Timestamp) -> Condition {
             "what was there is kept in {folder} until you take it away; this alert ends at the next start"
         ),
         since,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starts_that_come_late_again_and_again_are_told() {
+        let check = |late: usize, in_time: usize, is_told: bool| {
+            let mut all = vec![SignedDuration::from_secs(25); late];
+            all.extend(vec![SignedDuration::from_millis(3); in_time]);
+            let told = self::late(&all, Timestamp::UNIX_EPOCH);
+            assert_eq!(told.is_some(), is_told, "{late} late, {in_time} in time");
+        };
+        check(0, 0, false);
+        check(2, 0, false);
+        check(3, 12, true);
+        check(3, 13, false);
+        check(40, 0, true);
+        let told = late(&[SignedDuration::from_secs(61); 3], Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(
+            told.reason,
+            "3 of 3 starts in the last 10 min came 10 s or more after their time, the latest 1 min 1 s"
+        );
     }
 }

@@ -46,6 +46,7 @@ impl Daemon {
             }
             Change::Refused(faults) => {
                 self.bench.telemetry.config_reloaded(false);
+                self.board.config_read(clock::now(), Some(faults.clone()));
                 tracing::error!(
                     "the new configuration is not taken, the one before stays in force:\n{faults}"
                 );
@@ -63,6 +64,7 @@ impl Daemon {
         self.bench.telemetry.watch(&plan.probes);
         self.bench.radar.watch(&plan.probes);
         self.bench.telemetry.config_reloaded(true);
+        self.board.config_read(clock::now(), None);
         if let Some(notify) = &plan.notify {
             let channels = notify.channels.keys().map(String::as_str);
             self.bench.telemetry.watch_channels(channels);

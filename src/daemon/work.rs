@@ -59,9 +59,11 @@ impl Bench {
             let _ = wish.send(Ok(id));
         }
         if let Some(due) = scheduled_at {
-            let lateness = Duration::try_from(clock::now().duration_since(due));
+            let now = clock::now();
+            let late = now.duration_since(due);
+            self.board.started(now, late);
             self.telemetry
-                .observe_lateness(lateness.unwrap_or_default());
+                .observe_lateness(Duration::try_from(late).unwrap_or_default());
         }
         let run = self.walk(&probe, id, scheduled_at, intent).await;
         self.record(&probe, &run).await;

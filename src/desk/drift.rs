@@ -7,9 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::standing::fingerprint;
-use super::{Desk, Source, Turn};
-use crate::alert::{Alert, Kind, Scope, Severity, State};
+use super::standing::{fingerprint, reaching};
+use super::{Desk, Source, Turn, text};
+use crate::alert::{Alert, Kind, Severity, State};
 use crate::run::Run;
 use crate::taxonomy::Stage;
 
@@ -89,7 +89,6 @@ impl Desk {
     }
 
     fn raise_drift(&mut self, run: &Run, changes: &[String], now: Timestamp, turn: &mut Turn) {
-        let probe = run.probe.as_str();
         let mut told = changes
             .iter()
             .take(TOLD)
@@ -99,19 +98,21 @@ impl Desk {
         if changes.len() > TOLD {
             told.push_str(&format!(" and {} more", changes.len() - TOLD));
         }
+        // Probes of one provider see the same change: one ticket that names them all.
+        let fingerprint = fingerprint(&["drift", &run.provider, &told]);
+        let before = self.cases.get(&fingerprint).filter(|case| case.is_open());
+        let scope = reaching(before.map(|case| &case.alert.scope), run);
+        let probes: Vec<&str> = scope.probe.iter().map(|id| id.as_str()).collect();
         let mut alert = Alert {
-            fingerprint: fingerprint(&["drift", probe, &told]),
+            fingerprint,
             state: State::Pending,
             severity: Severity::Ticket,
             kind: Kind::Drift,
-            scope: Scope {
-                provider: vec![run.provider.clone()],
-                environment: vec![run.environment.clone()],
-                probe: vec![run.probe.clone()],
-                location: vec![run.location.clone()],
-            },
             verdict: None,
-            summary: format!("{probe}: the provider's metadata changed: {told}"),
+            summary: format!(
+                "{}: the provider's metadata changed: {told}",
+                text::named(&probes)
+            ),
             reason: "compared with the run before; ends by itself after a day".to_owned(),
             runbook_url: None,
             evidence: Vec::new(),
@@ -121,6 +122,7 @@ impl Desk {
             started_at: now,
             fired_at: None,
             resolved_at: None,
+            scope,
         };
         self.complete(&mut alert);
         self.raise(alert, Source::Time, now, turn);

@@ -1,13 +1,16 @@
 //! Security is not a matter of rates: one run in which a check was passed that must fail, or a signature, state or
-//! issuer did not hold, is told at once.
+//! issuer did not hold, is told at once. What several probes of a provider see is one alert.
 
-use super::standing::fingerprint;
-use super::{Desk, Source, Turn};
-use crate::alert::{Alert, Finding, Kind, Observation, Scope, Severity, State};
+use jiff::Timestamp;
+
+use super::standing::{fingerprint, reaching};
+use super::{Desk, Source, Turn, text};
+use crate::alert::{Alert, Finding, Kind, Observation, Severity, State};
+use crate::probe::ProbeId;
 use crate::run::Run;
 use crate::taxonomy::{Action, Outcome};
 
-/// Good runs in a row after which it is over.
+/// Good runs in a row of each probe that saw it, after which it is over.
 const CLEAN_RUNS: u32 = 3;
 
 /// Runs that an alert names.
@@ -20,7 +23,7 @@ impl Desk {
             Some(finding) if run.outcome == Outcome::Failed => {
                 self.raise_security(run, finding, seen, turn);
             }
-            _ if seen.passed() => self.count_clean(run, seen, turn),
+            _ if seen.passed() => self.count_clean(run, turn),
             _ => (),
         }
     }
@@ -32,26 +35,28 @@ impl Desk {
         seen: &Observation,
         turn: &mut Turn,
     ) {
-        let (probe, class) = (run.probe.as_str(), finding.class.as_str());
-        let fingerprint = fingerprint(&["security", probe, &run.location, class]);
+        let class = finding.class.as_str();
+        let fingerprint = fingerprint(&["security", &run.provider, class]);
         let before = self.cases.get(&fingerprint).filter(|case| case.is_open());
+        let mut clean = match before.map(|case| &case.source) {
+            Some(Source::GoodRuns(clean)) => clean.clone(),
+            _ => [].into(),
+        };
+        clean.insert(witness(run), 0);
         let mut runs = vec![run.id];
         runs.extend(before.into_iter().flat_map(|case| case.alert.runs.iter()));
         runs.truncate(RUNS);
+        let scope = reaching(before.map(|case| &case.alert.scope), run);
+        let probes: Vec<&str> = scope.probe.iter().map(|id| id.as_str()).collect();
         let mut alert = Alert {
             fingerprint,
             state: State::Pending,
             severity: Severity::Page,
             kind: Kind::Security,
-            scope: Scope {
-                provider: vec![run.provider.clone()],
-                environment: vec![run.environment.clone()],
-                probe: vec![run.probe.clone()],
-                location: vec![run.location.clone()],
-            },
             verdict: Some(finding.clone()),
             summary: format!(
-                "{probe}: {} at {}; treat it as an attack until you know better",
+                "{}: {} at {}; treat it as an attack until you know better",
+                text::named(&probes),
                 class.replace('_', " "),
                 finding.stage.as_str().replace('_', " ")
             ),
@@ -64,28 +69,43 @@ impl Desk {
             started_at: seen.at,
             fired_at: None,
             resolved_at: None,
+            scope,
         };
         self.complete(&mut alert);
-        self.raise(alert, Source::GoodRuns(0), seen.at, turn);
+        self.raise(alert, Source::GoodRuns(clean), seen.at, turn);
     }
 
-    fn count_clean(&mut self, run: &Run, seen: &Observation, turn: &mut Turn) {
-        for case in self.cases.values_mut() {
-            let Source::GoodRuns(clean) = case.source else {
-                continue;
-            };
-            let scope = &case.alert.scope;
-            let is_same =
-                scope.probe.contains(&run.probe) && scope.location.contains(&run.location);
-            if !case.is_open() || !is_same {
-                continue;
+    fn count_clean(&mut self, run: &Run, turn: &mut Turn) {
+        let witness = witness(run);
+        for case in self.cases.values_mut().filter(|case| case.is_open()) {
+            if let Source::GoodRuns(clean) = &mut case.source
+                && let Some(runs) = clean.get_mut(&witness)
+            {
+                *runs += 1;
+                turn.changed.insert(case.alert.fingerprint.clone());
             }
-            case.source = Source::GoodRuns(clean + 1);
-            if clean + 1 >= CLEAN_RUNS {
-                case.alert.state = State::Resolved;
-                case.alert.resolved_at = Some(seen.at);
-            }
-            turn.changed.insert(case.alert.fingerprint.clone());
         }
     }
+
+    /// Ends what every probe that saw it has passed again and again.
+    pub(super) fn end_clean(&mut self, now: Timestamp, turn: &mut Turn) {
+        let probes = &self.plan.probes;
+        for case in self.cases.values_mut().filter(|case| case.is_open()) {
+            let Source::GoodRuns(clean) = &case.source else {
+                continue;
+            };
+            // Who is gone from the configuration has no good runs to come.
+            let mut clean = clean.iter().filter(|((id, _), _)| probes.contains_key(id));
+            if clean.all(|(_, runs)| *runs >= CLEAN_RUNS) {
+                case.alert.state = State::Resolved;
+                case.alert.resolved_at = Some(now);
+                turn.changed.insert(case.alert.fingerprint.clone());
+            }
+        }
+    }
+}
+
+/// Who saw it: a probe at a location.
+fn witness(run: &Run) -> (ProbeId, String) {
+    (run.probe.clone(), run.location.clone())
 }

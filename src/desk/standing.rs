@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::{Desk, Source, Turn};
 use crate::alert::{Alert, Finding, Fingerprint, Kind, Scope, Severity, State};
+use crate::run::Run;
 
 /// Something that is so at this moment and should not be.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,6 +69,25 @@ pub(super) fn fingerprint(parts: &[&str]) -> Fingerprint {
     Fingerprint(digits.collect())
 }
 
+/// A scope that reaches the probe of this run as well.
+pub(super) fn reaching(scope: Option<&Scope>, run: &Run) -> Scope {
+    fn with<T: Clone + Ord>(names: &[T], name: &T) -> Vec<T> {
+        let mut names = names.to_vec();
+        names.push(name.clone());
+        names.sort();
+        names.dedup();
+        names
+    }
+    let none = Scope::default();
+    let scope = scope.unwrap_or(&none);
+    Scope {
+        provider: with(&scope.provider, &run.provider),
+        environment: with(&scope.environment, &run.environment),
+        probe: with(&scope.probe, &run.probe),
+        location: with(&scope.location, &run.location),
+    }
+}
+
 impl Desk {
     /// Opens what is new among the conditions, brings the others up to date, ends those that no longer stand.
     pub(super) fn stand(&mut self, conditions: &[Condition], now: Timestamp, turn: &mut Turn) {
@@ -96,7 +116,8 @@ impl Desk {
         alert.deploys = self.deploys_near(alert);
     }
 
-    /// Opens an alert, or brings the open one of its name up to date. People hear of a change when it became urgent.
+    /// Opens an alert, or brings the open one of its name up to date. People hear of a change when it became urgent, and of
+    /// an urgent one when it reaches much further.
     pub(super) fn raise(&mut self, alert: Alert, source: Source, now: Timestamp, turn: &mut Turn) {
         let fingerprint = alert.fingerprint.clone();
         let open = self
@@ -109,7 +130,9 @@ impl Desk {
             return;
         };
         let before = case.alert.clone();
-        case.is_stale |= alert.severity > before.severity;
+        let is_urgent = alert.severity == Severity::Page;
+        case.is_stale |= alert.severity > before.severity
+            || is_urgent && reaches_further(&before.scope, &alert.scope);
         case.source = source;
         case.alert = Alert {
             state: before.state,
@@ -121,4 +144,12 @@ impl Desk {
             turn.changed.insert(fingerprint);
         }
     }
+}
+
+/// Whether a scope takes in another environment or location, or so many more probes that people should hear of it: not of
+/// each of two hundred.
+fn reaches_further(before: &Scope, now: &Scope) -> bool {
+    before.environment != now.environment
+        || before.location != now.location
+        || now.probe.len() > before.probe.len() && now.probe.len().is_power_of_two()
 }

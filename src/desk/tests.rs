@@ -26,20 +26,26 @@ fn probe() -> ProbeId {
     ProbeId::new("acme", "prod", None)
 }
 
-fn plan(maintenance: Vec<Window>) -> Plan {
-    let ward = Ward {
+fn other_probe() -> ProbeId {
+    ProbeId::new("acme", "staging", None)
+}
+
+fn plan(maintenance: &[Window]) -> Plan {
+    let ward = |environment: &str| Ward {
+        provider: "acme".to_owned(),
+        environment: environment.to_owned(),
         cadence: Cadence::Every(Duration::from_secs(300)),
         alerts: Alerts {
             labels: [("team".to_owned(), "identity".to_owned())].into(),
             runbook: Some("https://wiki.example.com/{class}".to_owned()),
             ..Alerts::default()
         },
-        maintenance,
+        maintenance: maintenance.to_vec(),
     };
     Plan {
         location: "here".to_owned(),
         settle: SignedDuration::from_secs(60),
-        probes: [(probe(), ward)].into(),
+        probes: [(probe(), ward("prod")), (other_probe(), ward("staging"))].into(),
     }
 }
 
@@ -72,10 +78,10 @@ fn silence(from: i64, until: i64, label: (&str, &str)) -> Silence {
 
 impl Timeline {
     fn new() -> Self {
-        Self::with(Vec::new())
+        Self::with(&[])
     }
 
-    fn with(maintenance: Vec<Window>) -> Self {
+    fn with(maintenance: &[Window]) -> Self {
         let none = (Vec::new(), Vec::new());
         let start = minute(-60);
         let mut desk = Desk::open(Memory::default(), none.0, none.1, Vec::new(), start);
@@ -99,6 +105,25 @@ impl Timeline {
         events(&turn)
     }
 
+    /// A run of the other probe.
+    fn other_run(&mut self, at: i64, class: Option<Class>, metadata: &str) -> Vec<Event> {
+        self.runs += 1;
+        let run = Run {
+            probe: other_probe(),
+            environment: "staging".to_owned(),
+            ..run(self.runs, minute(at), class, metadata)
+        };
+        let turn = self.desk.observe(&run, minute(at));
+        events(&turn)
+    }
+
+    fn only_case(&self) -> &Case {
+        let mut cases = self.desk.cases();
+        let case = cases.next().unwrap();
+        assert!(cases.next().is_none());
+        case
+    }
+
     /// As after a restart: everything through its written form.
     fn restart(&mut self, at: i64) {
         let desk = &self.desk;
@@ -115,7 +140,7 @@ impl Timeline {
             deploys,
             minute(at),
         );
-        let turn = self.desk.configure(plan(Vec::new()), minute(at));
+        let turn = self.desk.configure(plan(&[]), minute(at));
         assert_eq!(events(&turn), [], "a restart tells nobody anything");
     }
 }
@@ -287,7 +312,7 @@ fn planned_work_is_quiet() {
         timezone: TimeZone::UTC,
         lasts: Duration::from_secs(30 * 60),
     };
-    let mut line = Timeline::with(vec![window]);
+    let mut line = Timeline::with(&[window]);
     line.conditions = vec![condition(Severity::Page)];
     assert_eq!(line.tick(0), []);
     assert_eq!(line.tick(29), []);
@@ -304,9 +329,82 @@ fn a_security_finding_is_told_at_once_and_ends_after_good_runs() {
         [Event::Fired]
     );
     assert_eq!(line.run(5, Some(Class::SignatureInvalid), ""), []);
-    assert_eq!(line.run(10, None, ""), []);
-    assert_eq!(line.run(15, None, ""), []);
-    assert_eq!(line.run(20, None, ""), [Event::Resolved]);
+    for at in [10, 15, 20] {
+        assert_eq!((line.tick(at), line.run(at, None, "")), (vec![], vec![]));
+    }
+    assert_eq!(line.tick(20), [Event::Resolved]);
+}
+
+#[test]
+fn what_several_probes_of_a_provider_see_is_one_security_alert() {
+    let mut line = Timeline::new();
+    let wrong = Some(Class::SignatureInvalid);
+    assert_eq!(line.run(0, wrong, ""), [Event::Fired]);
+    assert_eq!(line.other_run(1, wrong, ""), [Event::Updated]);
+    assert_eq!(line.other_run(2, wrong, ""), []);
+    let alert = &line.only_case().alert;
+    assert!(
+        alert.summary.starts_with("acme/prod, acme/staging: "),
+        "{}",
+        alert.summary
+    );
+    assert_eq!(alert.scope.environment, ["prod", "staging"]);
+    line.restart(3);
+    for at in 4..10 {
+        let told = (line.run(at, None, ""), line.tick(at));
+        assert_eq!(told, (vec![], vec![]), "the other probe has not passed");
+    }
+    for at in 10..13 {
+        assert_eq!(
+            (line.tick(at), line.other_run(at, None, "")),
+            (vec![], vec![])
+        );
+    }
+    assert_eq!(line.tick(12), [Event::Resolved]);
+}
+
+#[test]
+fn of_many_probes_that_see_the_same_people_hear_a_few_times() {
+    let mut line = Timeline::new();
+    let mut plan = plan(&[]);
+    let ward = plan.probes[&probe()].clone();
+    let name = |number: usize| ProbeId::new("acme", "prod", Some(&number.to_string()));
+    plan.probes = (0..200)
+        .map(|number| (name(number), ward.clone()))
+        .collect();
+    let _ = line.desk.configure(plan, minute(-1));
+    let mut told = Vec::new();
+    for number in 0..200 {
+        let run = Run {
+            probe: name(number),
+            ..run(number as u128, minute(0), Some(Class::StateMismatch), "")
+        };
+        told.extend(events(&line.desk.observe(&run, minute(0))));
+    }
+    assert_eq!(told[0], Event::Fired);
+    assert_eq!(told.len(), 8, "{told:?}");
+    assert_eq!(line.only_case().alert.scope.probe.len(), 200);
+    let words = &line.only_case().alert.summary;
+    assert!(words.contains("and 197 more: state mismatch"), "{words}");
+}
+
+#[test]
+fn a_change_that_all_probes_of_a_provider_see_is_one_ticket() {
+    let mut line = Timeline::new();
+    let (one, other) = (r#"{"issuer": "a"}"#, r#"{"issuer": "b"}"#);
+    for metadata in [one, other] {
+        let told = (
+            line.run(0, None, metadata),
+            line.other_run(0, None, metadata),
+        );
+        let first = if metadata == other {
+            vec![Event::Fired]
+        } else {
+            vec![]
+        };
+        assert_eq!(told, (first, vec![]));
+    }
+    assert_eq!(line.only_case().alert.scope.probe, [probe(), other_probe()]);
 }
 
 #[test]
@@ -418,6 +516,65 @@ proptest! {
             // What comes up within the settle time of a start is told when it is over.
             if index.abs_diff(restart) > 1 {
                 prop_assert_eq!(told, told_after);
+            }
+        }
+    }
+
+    #[test]
+    fn the_order_of_runs_of_one_instant_does_not_matter(
+        outcomes in proptest::collection::vec((0u8..8, 0u8..8), 20..60),
+        swaps in proptest::collection::vec(any::<bool>(), 60),
+    ) {
+        let class = |outcome: u8| match outcome {
+            0..4 => Some(Class::ServerError),
+            4 => Some(Class::SignatureInvalid),
+            _ => None,
+        };
+        let (mut plain, mut swapped) = (Timeline::new(), Timeline::new());
+        for (index, (one, other)) in outcomes.iter().enumerate() {
+            let at = i64::try_from(index).unwrap() * 5;
+            let ids = (plain.runs, plain.runs + 1);
+            let _ = (plain.run(at, class(*one), ""), plain.other_run(at, class(*other), ""));
+            match swaps[index] {
+                false => {
+                    let _ = (swapped.run(at, class(*one), ""), swapped.other_run(at, class(*other), ""));
+                }
+                true => {
+                    swapped.runs = ids.1;
+                    let _ = swapped.other_run(at, class(*other), "");
+                    swapped.runs = ids.0;
+                    let _ = swapped.run(at, class(*one), "");
+                    swapped.runs = ids.1 + 1;
+                }
+            }
+            // Time moves on, and with it what belongs to one instant is settled.
+            let _ = (plain.tick(at + 1), swapped.tick(at + 1));
+            let open = |line: &Timeline| -> Vec<(Fingerprint, Scope, State)> {
+                let cases = line.desk.cases();
+                cases.map(|it| (it.alert.fingerprint.clone(), it.alert.scope.clone(), it.alert.state)).collect()
+            };
+            prop_assert_eq!(open(&plain), open(&swapped));
+        }
+    }
+
+    #[test]
+    fn nobody_hears_of_anything_without_a_reason(outcomes in proptest::collection::vec(0u8..4, 20..80)) {
+        let mut line = Timeline::new();
+        for (index, outcome) in outcomes.iter().enumerate() {
+            let at = i64::try_from(index).unwrap() * 5;
+            let class = match outcome {
+                0 => Some(Class::ServerError),
+                1 => Some(Class::NonceMismatch),
+                _ => None,
+            };
+            line.runs += 1;
+            let run = run(line.runs, minute(at), class, "");
+            let mut turn = line.desk.observe(&run, minute(at));
+            turn.news.extend(line.desk.tick(&[], minute(at)).news);
+            for news in turn.news {
+                prop_assert!(!news.alert.summary.is_empty() && !news.alert.reason.is_empty());
+                prop_assert!(news.alert.started_at <= news.at);
+                prop_assert!(news.alert.kind != Kind::FailureRate || !news.alert.runs.is_empty());
             }
         }
     }

@@ -9,7 +9,8 @@ use crate::phrase;
 const NAMED: usize = 3;
 
 /// The alert of an incident, without what the configuration adds.
-pub(super) fn alert(incident: &Incident) -> Alert {
+/// `is_whole` says that its scope leaves no probe out of what it names.
+pub(super) fn alert(incident: &Incident, is_whole: bool) -> Alert {
     Alert {
         fingerprint: incident.fingerprint.clone(),
         state: State::Pending,
@@ -17,7 +18,7 @@ pub(super) fn alert(incident: &Incident) -> Alert {
         kind: incident.kind,
         scope: incident.scope.clone(),
         verdict: incident.finding.clone(),
-        summary: summary(incident),
+        summary: summary(incident, is_whole),
         reason: reason(&incident.figures),
         runbook_url: None,
         evidence: Vec::new(),
@@ -30,8 +31,8 @@ pub(super) fn alert(incident: &Incident) -> Alert {
     }
 }
 
-fn summary(incident: &Incident) -> String {
-    let place = place(&incident.scope);
+fn summary(incident: &Incident, is_whole: bool) -> String {
+    let place = place(&incident.scope, is_whole);
     let finding = incident.finding.as_ref();
     match (incident.kind, incident.stream) {
         (Kind::Latency, Stream::SlowStage(stage)) => {
@@ -80,10 +81,11 @@ fn plain(word: &str) -> String {
 }
 
 /// The narrowest words for a scope.
-fn place(scope: &Scope) -> String {
+fn place(scope: &Scope, is_whole: bool) -> String {
     let probes: Vec<&str> = scope.probe.iter().map(|id| id.as_str()).collect();
     match (&scope.provider[..], &scope.environment[..], &probes[..]) {
         (_, _, [one]) => (*one).to_owned(),
+        (_, _, some @ [_, ..]) if !is_whole => named(some),
         ([provider], [environment], _) => format!("{provider} in {environment}"),
         ([provider], _, _) => format!("{provider} everywhere"),
         (_, [environment], []) => format!("everything in {environment}"),
@@ -91,18 +93,17 @@ fn place(scope: &Scope) -> String {
             format!("everything seen from {}", scope.location[0])
         }
         (_, _, []) => "everything".to_owned(),
-        (_, _, some) => {
-            let named = some
-                .iter()
-                .take(NAMED)
-                .copied()
-                .collect::<Vec<_>>()
-                .join(", ");
-            match some.len().saturating_sub(NAMED) {
-                0 => named,
-                more => format!("{named} and {more} more"),
-            }
-        }
+        (_, _, some) => named(some),
+    }
+}
+
+/// The first of some names, and how many more there are.
+pub(super) fn named<S: AsRef<str>>(names: &[S]) -> String {
+    let first: Vec<&str> = names.iter().take(NAMED).map(AsRef::as_ref).collect();
+    let first = first.join(", ");
+    match names.len().saturating_sub(NAMED) {
+        0 => first,
+        more => format!("{first} and {more} more"),
     }
 }
 

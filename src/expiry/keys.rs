@@ -77,6 +77,7 @@ impl Keys {
             what: format!(
                 "signing key {name} left the key set while tokens it signed are good until {until}"
             ),
+            is_refusal: false,
         });
         self.signers.retain(|name, _| names.contains(name));
     }
@@ -97,6 +98,7 @@ impl Keys {
                 what: format!(
                     "signing key {signer} is in use, while the key set of {seen_at} without it may be kept until {fresh_until}"
                 ),
+                is_refusal: false,
             });
         }
     }

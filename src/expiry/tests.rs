@@ -153,7 +153,7 @@ fn check(expires: Expires, runs: &[Run], now: &str, expected: &[&str]) {
     let found = expiries(&probe(expires), &seen, at(now));
     let lines = found
         .iter()
-        .map(|Expiry { kind, at, what }| format!("{} {at}: {what}", kind.as_str()));
+        .map(|Expiry { kind, at, what, .. }| format!("{} {at}: {what}", kind.as_str()));
     assert_eq!(lines.collect::<Vec<_>>(), expected);
 }
 
@@ -429,6 +429,7 @@ fn the_first_of_each_kind_is_the_figure() {
         kind,
         at: at(text),
         what: String::new(),
+        is_refusal: false,
     };
     let all = [
         expiry(Kind::TlsCertificate, "2026-09-01"),

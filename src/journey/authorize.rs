@@ -29,6 +29,9 @@ pub(super) struct Authorized {
     pub(super) arrived: Instant,
 }
 
+/// Characters of a detail that quotes a page.
+const DETAIL_LIMIT: usize = 300;
+
 /// The account with its secrets at hand.
 struct User {
     username: String,
@@ -238,12 +241,27 @@ impl Journey<'_> {
                 "the walk ended without a word",
             ))),
         };
+        let stop = self.cleaned(stop);
         if let Fault::Page(finding) = &stop.fault {
             self.tools
                 .manners
                 .note(user.key, finding.class == Class::BadUserCredentials);
         }
         Err(stop)
+    }
+
+    /// What pages said is quoted without secrets, and to the length of a line.
+    fn cleaned(&self, mut stop: Stop) -> Stop {
+        if let Fault::Page(finding) | Fault::Transport(finding) | Fault::Monitor(finding) =
+            &mut stop.fault
+        {
+            let clean = self.redactor.text(&finding.detail);
+            finding.detail = clean.chars().take(DETAIL_LIMIT).collect();
+            if finding.detail.len() < clean.len() {
+                finding.detail.push('…');
+            }
+        }
+        stop
     }
 
     /// Keeps what the browser saw, and gives its context back.

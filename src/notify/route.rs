@@ -55,7 +55,7 @@ pub fn channels<'a>(
     let mut told = BTreeSet::new();
     let mut is_routed = false;
     for route in routes {
-        if !route.fits(alert) {
+        if !fits(alert, &route.matches) {
             continue;
         }
         is_routed = true;
@@ -70,12 +70,10 @@ pub fn channels<'a>(
     all.into_iter().map(str::to_owned).collect()
 }
 
-impl Route {
-    fn fits(&self, alert: &Alert) -> bool {
-        self.matches
-            .iter()
-            .all(|(label, wanted)| has(alert, label, wanted.texts()))
-    }
+/// Whether an alert carries every label with one of the values wanted.
+pub fn fits(alert: &Alert, matches: &BTreeMap<String, OneOrMany>) -> bool {
+    let mut wanted = matches.iter();
+    wanted.all(|(label, values)| has(alert, label, values.texts()))
 }
 
 impl OneOrMany {
@@ -94,6 +92,7 @@ fn has(alert: &Alert, label: &str, wanted: &[String]) -> bool {
     let among = |names: &[String]| names.is_empty() || names.iter().any(|name| is(name));
     let verdict = alert.verdict.as_ref();
     match label {
+        "fingerprint" => is(&alert.fingerprint.0),
         "provider" => among(&alert.scope.provider),
         "environment" => among(&alert.scope.environment),
         "probe" => {

@@ -206,11 +206,18 @@ fn facts(news: &News, origin: &Origin, longest: usize) -> Vec<Fact> {
         _ if news.event == Event::Resolved => {}
         Some(url) => say("Silence", url.clone(), Some(url)),
         None => {
-            let text = format!("authcanary silence add fingerprint={}", alert.fingerprint);
-            say("Silence", cut(&text), None);
+            say("Silence", cut(&silence_command(alert)), None);
         }
     }
     facts
+}
+
+/// What a person may paste as it stands; the command line is tested to take it.
+fn silence_command(alert: &Alert) -> String {
+    format!(
+        "authcanary silence add fingerprint={} --for 2h --reason 'being looked at'",
+        alert.fingerprint
+    )
 }
 
 fn links(news: &News, origin: &Origin) -> Vec<Link> {
@@ -228,8 +235,8 @@ fn links(news: &News, origin: &Origin) -> Vec<Link> {
         .collect()
 }
 
-/// `provider keycloak, environment prod`
-pub(super) fn place(scope: &Scope) -> String {
+/// `provider keycloak; environment prod`, or `everywhere`
+pub fn place(scope: &Scope) -> String {
     let probes: Vec<String> = scope.probe.iter().map(ToString::to_string).collect();
     let parts: Vec<String> = [
         ("provider", &scope.provider),

@@ -203,7 +203,7 @@ pub fn read(reply: &Reply<'_>, server: &Server, needed: &[Endpoint]) -> Result<M
 }
 
 /// Exact strings, no normal form (RFC 8414 section 3.3).
-fn same_issuer(document: &Map<String, Value>, expected: &str) -> Result<(), Fault> {
+pub fn same_issuer(document: &Map<String, Value>, expected: &str) -> Result<(), Fault> {
     let Some(found) = text(document, "issuer") else {
         let detail = "the metadata document names no issuer";
         return Err(refuse(Class::MetadataInvalid, detail));

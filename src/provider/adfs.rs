@@ -22,5 +22,6 @@ pub(super) static PROVIDER: Provider = Provider {
         codes(Class::PolicyBlocked, &["MSIS5007", "MSIS7012001"]),
         codes(Class::InvalidScope, &["MSIS9661", "MSIS9447"]),
     ],
+    addresses: &["https://*/adfs", "https://*/adfs/*"],
     ..Provider::named("adfs", &["ad-fs"])
 };

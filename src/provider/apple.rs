@@ -13,5 +13,6 @@ pub(super) static PROVIDER: Provider = Provider {
         says(Class::CodeExpired, &["code has expired"]).at(TOKEN),
         codes(Class::AccessDenied, &["user_cancelled_authorize"]),
     ],
+    addresses: &["https://appleid.apple.com*"],
     ..Provider::named("apple", &["sign-in-with-apple", "siwa"])
 };

@@ -34,5 +34,6 @@ pub(super) static PROVIDER: Provider = Provider {
         codes(Class::InvalidClient, &["access_denied"]).says(&["unauthorized"]).at(TOKEN)
             .grants(&["client_credentials", "authorization_code"]),
     ],
+    addresses: &["https://*.auth0.com*"],
     ..Provider::named("auth0", &["okta-cic", "okta-customer-identity"])
 };

@@ -13,5 +13,6 @@ pub(super) static PROVIDER: Provider = Provider {
         says(Class::AccessDenied, &["permission denied", "request has been denied"]).at(BROWSER),
         says(Class::PolicyBlocked, &["policy * denied", "denied by policy"]),
     ],
+    addresses: &["https://*/application/o/*"],
     ..Provider::named("authentik", &["goauthentik"])
 };

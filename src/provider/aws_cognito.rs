@@ -34,5 +34,6 @@ pub(super) static PROVIDER: Provider = Provider {
         codes(Class::InvalidScope, &["invalid_scope"]),
         codes(Class::UnauthorizedClient, &["unauthorized_client"]),
     ],
+    addresses: &["https://cognito-idp.*.amazonaws.com/*"],
     ..Provider::named("aws-cognito", &["cognito", "amazon-cognito"])
 };

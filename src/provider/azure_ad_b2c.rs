@@ -50,5 +50,6 @@ pub(super) static PROVIDER: Provider = Provider {
         codes(Class::InteractionRequired, &["AADB2C90120", "AADB2C90121", "AADB2C90122"]),
         says(Class::BadUserCredentials, &["we can't seem to find your account", "your password is incorrect"]),
     ],
+    addresses: &["https://*.b2clogin.com/*", "https://*.ciamlogin.com/*"],
     ..Provider::named("azure-ad-b2c", &["entra-b2c", "b2c", "azure-b2c", "entra-external-id", "microsoft-entra-b2c"])
 };

@@ -38,5 +38,6 @@ pub(super) static PROVIDER: Provider = Provider {
         says(Class::ClientDisabled, &["app not active", "app isn't available", "app not set up",
             "feature unavailable"]),
     ],
+    addresses: &["https://www.facebook.com*"],
     ..Provider::named("facebook", &["meta", "instagram", "facebook-login", "threads"])
 };

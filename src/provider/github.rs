@@ -25,5 +25,6 @@ pub(super) static PROVIDER: Provider = Provider {
         says(Class::PolicyBlocked, &["organization * sso", "repository access blocked"]).at(BEARER),
         codes(Class::InvalidClient, &["Not Found"]).at(TOKEN),
     ],
+    addresses: &["https://github.com*"],
     ..Provider::named("github", &["github-enterprise"])
 };

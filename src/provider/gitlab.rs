@@ -15,5 +15,6 @@ pub(super) static PROVIDER: Provider = Provider {
         codes(Class::InsufficientScope, &["insufficient_granular_scope", "insufficient_scope"]),
         codes(Class::InvalidToken, &["impersonation_disabled", "dpop_error"]),
     ],
+    addresses: &["https://gitlab.com*"],
     ..Provider::named("gitlab", &[])
 };

@@ -47,5 +47,6 @@ pub(super) static PROVIDER: Provider = Provider {
         says(Class::BadUserCredentials, &["wrong password", "couldn't find your google account"]),
         says(Class::AccountLocked, &["account disabled", "account has been disabled"]),
     ],
+    addresses: &["https://accounts.google.com*"],
     ..Provider::named("google", &["gcp", "google-cloud", "google-workspace", "gmail"])
 };

@@ -53,5 +53,6 @@ pub(super) static PROVIDER: Provider = Provider {
         says(Class::ServerError, &["unexpected error when handling authentication request", "internal server error",
             "identity provider"]).at(BROWSER),
     ],
+    addresses: &["*/realms/*/protocol/openid-connect/*"],
     ..Provider::named("keycloak", &["rh-sso", "red-hat-sso", "rhbk"])
 };

@@ -22,5 +22,6 @@ pub(super) static PROVIDER: Provider = Provider {
         says(Class::RedirectUriMismatch, &["redirect uri does not match the registered value"]),
         says(Class::ClientDisabled, &["application is disabled", "app is disabled"]),
     ],
+    addresses: &["https://www.linkedin.com*"],
     ..Provider::named("linkedin", &[])
 };

@@ -134,6 +134,7 @@ pub(super) static PROVIDER: Provider = Provider {
             "approve sign in request", "enter code"]),
         says(Class::PolicyBlocked, &["you cannot access this right now", "you can't get there from here"]),
     ],
+    addresses: &["https://login.microsoftonline.com/*", "https://login.microsoftonline.us/*", "https://sts.windows.net/*"],
     ..Provider::named("microsoft-entra", &["entra", "entra-id", "azure-ad", "azuread", "microsoft", "aad", "azure",
         "microsoft-entra-id"])
 };

@@ -44,5 +44,6 @@ pub(super) static PROVIDER: Provider = Provider {
         says(Class::RedirectUriMismatch, &["redirect uri * must be"]),
         says(Class::MfaRequired, &["with mfa enabled", "mfa"]),
     ],
+    addresses: &["https://*.okta.com*", "https://*.oktapreview.com*", "https://*.okta-emea.com*"],
     ..Provider::named("okta", &["okta-cic-workforce", "auth-okta"])
 };

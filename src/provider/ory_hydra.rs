@@ -40,5 +40,6 @@ pub(super) static PROVIDER: Provider = Provider {
             "challenge has already been used"]),
         says(Class::LoginRequired, &["prompt is set to none", "prompt * none"]),
     ],
+    addresses: &["https://*.oryapis.com*"],
     ..Provider::named("ory-hydra", &["hydra", "ory", "fosite", "ory-network"])
 };

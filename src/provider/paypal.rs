@@ -20,5 +20,6 @@ pub(super) static PROVIDER: Provider = Provider {
         codes(Class::InvalidClient, &["unauthorized_client", "invalid_client"]).says(&["authentication failed",
             "client authentication failed"]),
     ],
+    addresses: &["https://www.paypal.com*", "https://www.sandbox.paypal.com*"],
     ..Provider::named("paypal", &[])
 };

@@ -43,5 +43,6 @@ pub(super) static PROVIDER: Provider = Provider {
         codes(Class::TemporarilyUnavailable, &["SERVER_UNAVAILABLE", "DATABASE_MAINTENANCE"]),
         codes(Class::InvalidClient, &["invalid_client_id", "invalid_client_credentials", "invalid_app_access"]),
     ],
+    addresses: &["https://*.salesforce.com*", "https://*/services/oauth2/authorize"],
     ..Provider::named("salesforce", &["sfdc", "force"])
 };

@@ -20,9 +20,9 @@ pub(super) static PROVIDER: Provider = Provider {
         codes(Class::UnsupportedGrantType, &["invalid_grant_type"]),
         codes(Class::UnauthorizedClient, &["invalid_team_for_non_distributed_app", "oauth_authorization_url_mismatch",
             "preview_feature_not_available", "cannot_install_an_org_installed_app", "no_scopes",
-            "not_allowed_token_type", "token_rotation_not_enabled"]),
+            "token_rotation_not_enabled"]),
         codes(Class::InsufficientScope, &["missing_scope", "no_permission"]),
-        codes(Class::TokenConfusion, &["not_allowed_token_type"]).at(BEARER),
+        codes(Class::TokenConfusion, &["not_allowed_token_type"]),
         codes(Class::PolicyBlocked, &["access_denied", "ekm_access_denied", "team_access_not_granted",
             "enterprise_is_restricted", "accesslimited", "access_limited"]).at(BEARER),
         codes(Class::MfaRequired, &["two_factor_setup_required"]),
@@ -39,5 +39,6 @@ pub(super) static PROVIDER: Provider = Provider {
             "invalid_charset", "invalid_form_data", "invalid_post_type", "missing_post_type", "deprecated_endpoint",
             "method_deprecated"]),
     ],
+    addresses: &["https://slack.com*"],
     ..Provider::named("slack", &[])
 };

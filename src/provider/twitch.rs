@@ -14,5 +14,6 @@ pub(super) static PROVIDER: Provider = Provider {
         says(Class::TokenConfusion, &["must match the user id", "user access token required", "app access token"])
             .at(BEARER),
     ],
+    addresses: &["https://id.twitch.tv/*"],
     ..Provider::named("twitch", &[])
 };

@@ -14,5 +14,6 @@ pub(super) static PROVIDER: Provider = Provider {
         codes(Class::RedirectUriMismatch, &["INVALID_REDIRECT_URI", "INVALID_CALLBACK"]),
         codes(Class::InvalidClient, &["INVALID_CLIENT", "INVALID_CLIENT_SECRET", "UNAUTHORIZED_CLIENT"]),
     ],
+    addresses: &["https://api.login.yahoo.com*"],
     ..Provider::named("yahoo", &["yahoo-japan"])
 };

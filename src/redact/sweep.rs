@@ -37,7 +37,23 @@ pub(super) struct Sweep {
 struct Pattern {
     value: usize,
     bytes: Zeroizing<Vec<u8>>,
-    base64: bool,
+    kind: Kind,
+}
+
+/// What counts as a hit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Anywhere,
+    /// In base64, of which the characters around hold bits of the value as well.
+    Base64,
+    /// As a word of its own: so few digits also stand within harmless numbers.
+    Alone,
+}
+
+/// One-time codes are the only secrets so short that are worth a search: a number that stands alone and happens to be
+/// the same is one in a million.
+fn is_one_time_code(value: &str) -> bool {
+    (6..SHORTEST_KNOWN).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 impl fmt::Debug for Sweep {
@@ -52,7 +68,8 @@ impl Sweep {
         let before = self.patterns.len();
         for value in values {
             let value = value.trim();
-            if value.len() >= SHORTEST_KNOWN && !self.values.iter().any(|known| **known == value) {
+            let is_searched = value.len() >= SHORTEST_KNOWN || is_one_time_code(value);
+            if is_searched && !self.values.iter().any(|known| **known == value) {
                 self.add(value);
             }
         }
@@ -64,10 +81,14 @@ impl Sweep {
     fn add(&mut self, value: &str) {
         let index = self.values.len();
         self.values.push(Zeroizing::new(value.to_owned()));
+        if is_one_time_code(value) {
+            self.pattern(index, value.as_bytes().to_vec(), Kind::Alone);
+            return;
+        }
         let mut plain = Level::of(value.as_bytes());
         for _ in 0..LEVELS {
             if plain.bytes.len() >= SHORTEST_DECODED {
-                self.pattern(index, plain.bytes.clone(), false);
+                self.pattern(index, plain.bytes.clone(), Kind::Anywhere);
             }
             let Some(next) = plain.decoded() else { break };
             plain = next;
@@ -82,18 +103,18 @@ impl Sweep {
         for inside in inside_base64 {
             for shift in 0..3 {
                 let [standard, url_safe] = base64_core(inside.as_bytes(), shift);
-                self.pattern(index, standard.into_bytes(), true);
-                self.pattern(index, url_safe.into_bytes(), true);
+                self.pattern(index, standard.into_bytes(), Kind::Base64);
+                self.pattern(index, url_safe.into_bytes(), Kind::Base64);
             }
         }
     }
 
-    fn pattern(&mut self, value: usize, mut bytes: Vec<u8>, base64: bool) {
+    fn pattern(&mut self, value: usize, mut bytes: Vec<u8>, kind: Kind) {
         bytes.iter_mut().for_each(even_space);
         self.patterns.push(Pattern {
             value,
             bytes: Zeroizing::new(bytes),
-            base64,
+            kind,
         });
     }
 
@@ -147,7 +168,13 @@ impl Sweep {
                     continue;
                 }
                 let (mut start, mut end) = (hit.start(), hit.start() + pattern.bytes.len());
-                if pattern.base64 {
+                let is_word = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_alphanumeric);
+                if pattern.kind == Kind::Alone
+                    && (is_word(end) || start.checked_sub(1).is_some_and(is_word))
+                {
+                    continue;
+                }
+                if pattern.kind == Kind::Base64 {
                     if start < covered {
                         continue;
                     }

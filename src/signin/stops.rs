@@ -116,13 +116,10 @@ pub(super) fn quote(headings: &[String], title: &str) -> String {
     }
 }
 
-/// A text of the page, cut to the length of a line.
+/// A text of the page, within limits. It is cut to the length of a line once secrets are out of it, and not before: the
+/// first half of a secret would be found by nobody.
 pub(super) fn clip(text: &str) -> String {
-    let mut clipped: String = text.chars().take(160).collect();
-    if clipped.len() < text.len() {
-        clipped.push('…');
-    }
-    clipped
+    text.chars().take(4000).collect()
 }
 
 /// Says that something is wrong, and not what.

@@ -192,6 +192,10 @@ pub(super) fn class_of(code: &str, call: Call) -> Option<Class> {
         (Class::InvalidToken, Call::Code | Call::Assertion) => Class::InvalidGrant,
         (Class::InvalidToken, Call::ClientCredentials) => Class::InvalidClient,
         (Class::BadUserCredentials, Call::Bearer | Call::OnToken) => Class::InvalidToken,
+        // Nobody typed a password: whom the assertion is for is unknown here.
+        (Class::BadUserCredentials, Call::Assertion) if code.contains("notfound") => {
+            Class::AccessDenied
+        }
         (Class::BadUserCredentials, Call::ClientCredentials | Call::Code | Call::Refresh)
             if code.contains("credential") =>
         {

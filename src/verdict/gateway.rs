@@ -80,7 +80,7 @@ const GATEWAYS: [&str; 22] = [
 ];
 
 /// Words in bodies that only a firewall writes.
-const REFUSALS: [&str; 25] = [
+const REFUSALS: [&str; 26] = [
     "the requested url was rejected",
     "request rejected",
     "incapsula incident id",
@@ -106,6 +106,7 @@ const REFUSALS: [&str; 25] = [
     "missing subscription key",
     "invalid subscription key",
     "your ip address is not allowed",
+    "rbac: access denied",
 ];
 
 /// Words of a gateway that cannot reach what is behind it.

@@ -255,6 +255,8 @@ static ROWS: &[Row] = &[
     row(Class::AccountLocked, &[User], &[Locked, Disabled]).but(&[Client, Token, AccessToken, Scope, Session, Consent,
         Revoked]),
     row(Class::AccessDenied, &[UserDenied], &[]).at(FOR_TOKENS),
+    row(Class::AccessDenied, &[UserDenied, User], &[]).but(&[Token, AccessToken, Scope, Session]).at(&[Call::Bearer]),
+    row(Class::AccessDenied, &[User, Unknown], &[]).but(&[Client, Session, Token, Password]).at(&[Call::Assertion]),
     row(Class::AccessDenied, &[User, Unknown, Tenant], &[]).but(&[Client]),
     row(Class::AccessDenied, &[Cancelled], &[]).but(&[Scope, Client, Token, Code]),
     row(Class::InvalidRequest, &[Password, Missing], &[]).at(&[Call::Password]).but(&[Invalid, Unknown, Mismatch]),
@@ -265,6 +267,7 @@ static ROWS: &[Row] = &[
     row(Class::BadUserCredentials, &[User], &[Invalid, Unknown]).but(&[Client, Secret, Tenant, Session, Token,
         Consent, Scope]).at(USER_AT_DOOR),
     row(Class::AccessDenied, &[Cancelled, User], &[]).at(&[Call::Browser, Call::Device]),
+    row(Class::RefreshTokenRevoked, &[Consent, Revoked], &[]).at(&[Call::Refresh]),
     row(Class::ConsentRequired, &[Consent], &[]).but(&[Used, Expired]),
     row(Class::BadUserCredentials, &[AuthFailed], &[]).but(&[Client, ClientAuth, Secret]).at(USER_AT_DOOR),
     // Refresh tokens.

@@ -42,7 +42,7 @@ pub(super) const CODES: [&str; 34] = [
 ];
 
 /// Members that hold a text for people.
-pub(super) const TEXTS: [&str; 33] = [
+pub(super) const TEXTS: [&str; 34] = [
     "errordescription",
     "description",
     "message",
@@ -67,6 +67,7 @@ pub(super) const TEXTS: [&str; 33] = [
     "reason",
     "error",
     "errors",
+    "err",
     "moreinfo",
     "explanation",
     "cause",
@@ -79,7 +80,7 @@ pub(super) const TEXTS: [&str; 33] = [
 ];
 
 /// Members under which an error object hangs.
-pub(super) const NESTS: [&str; 12] = [
+pub(super) const NESTS: [&str; 15] = [
     "error",
     "errors",
     "fault",
@@ -92,6 +93,9 @@ pub(super) const NESTS: [&str; 12] = [
     "body",
     "result",
     "errorcauses",
+    "errorresponse",
+    "errorinfo",
+    "err",
 ];
 
 /// `{"field": "refresh_token", "code": "invalid"}` is a sentence in two members.
@@ -131,21 +135,41 @@ pub(super) fn admits_failure(object: &Map<String, Value>) -> bool {
         let number = value.as_f64();
         match name.as_str() {
             "error" | "errors" | "errorcode" | "errcode" | "errormessage" | "errmsg" | "fault"
-            | "errortype" | "errordescription" | "errorsummary" | "exception" => {
+            | "errortype" | "errordescription" | "errorsummary" | "exception" | "errorresponse"
+            | "errorinfo" | "err" => {
                 // Some have `{"error": {"code": "ok"}}` in good answers.
                 filled && !is_fine(value)
             }
-            "ok" | "success" => value == &Value::Bool(false) || value.as_str() == Some("false"),
+            "ok" | "success" | "succeeded" | "issuccess" => {
+                value == &Value::Bool(false) || value.as_str() == Some("false")
+            }
             "retcode" | "errno" => filled,
+            "status" if is_failure(value) => says_something(object) && is_without_data(object),
             // A number may be anything; with a sentence beside it, it is a status.
             "status" | "code" | "statuscode" => {
-                says_something(object)
-                    && number.is_some_and(|number| (400.0..1000.0).contains(&number))
+                let is_status = number.is_some_and(|number| (400.0..1000.0).contains(&number));
+                let is_own = number.is_some_and(|number| number >= 1000.0);
+                says_something(object) && (is_status || is_own && is_bare(object))
             }
             "direct" => value.get("errorCode").is_some(),
             _ => false,
         }
     })
+}
+
+/// An envelope that says how the call went, not a record that has a state of its own.
+fn is_failure(status: &Value) -> bool {
+    let words = ["error", "fail", "failure"];
+    status
+        .as_str()
+        .is_some_and(|status| words.iter().any(|word| status.eq_ignore_ascii_case(word)))
+}
+
+fn is_without_data(object: &Map<String, Value>) -> bool {
+    let beside = ["data", "result", "payload", "id"];
+    object
+        .iter()
+        .all(|(name, value)| value.is_null() || !beside.contains(&squash(name).as_str()))
 }
 
 fn says_something(object: &Map<String, Value>) -> bool {
@@ -162,6 +186,28 @@ fn says_something(object: &Map<String, Value>) -> bool {
     object.iter().any(|(name, value)| {
         value.as_str().is_some_and(|text| !text.is_empty())
             && NAMES.contains(&squash(name).as_str())
+    })
+}
+
+/// A number and a sentence, no data: what APIs with codes of their own say of a failure. Of a success they say so.
+fn is_bare(object: &Map<String, Value>) -> bool {
+    object.values().all(|value| match value {
+        Value::Array(list) => list.is_empty(),
+        Value::Object(inner) => inner.is_empty(),
+        Value::String(text) => {
+            let text = text.trim().to_lowercase();
+            ![
+                "ok",
+                "success",
+                "successful",
+                "succeeded",
+                "成功",
+                "操作成功",
+                "请求成功",
+            ]
+            .contains(&text.as_str())
+        }
+        _ => true,
     })
 }
 

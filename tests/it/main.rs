@@ -1,6 +1,9 @@
 //! Tests without a browser, in one binary.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+// The targets of `fuzz` take their macro from here, see `fuzz.rs`.
+extern crate self as libfuzzer_sys;
+
 mod alerts;
 mod api;
 mod architecture;
@@ -12,10 +15,16 @@ mod control;
 mod crash;
 mod daemon;
 mod dashboards;
+mod dist;
+mod docs;
 mod doctor;
+mod faults;
 mod full;
+mod fuzz;
+mod init;
 mod loopback;
 mod notify;
+mod oncall;
 mod otlp;
 mod records;
 mod reload;

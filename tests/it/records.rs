@@ -36,7 +36,7 @@ async fn with_runs(store: &Path, access: Access) -> Running {
     start(settings, quick(Some(Class::InvalidClient))).await
 }
 
-async fn authcanary(args: &[&str], envs: &[(&str, &str)]) -> Output {
+pub(crate) async fn authcanary(args: &[&str], envs: &[(&str, &str)]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_authcanary"))
         .args(args)
         .env_remove("AUTHCANARY_TOKEN")
@@ -48,7 +48,7 @@ async fn authcanary(args: &[&str], envs: &[(&str, &str)]) -> Output {
 }
 
 /// What a command prints when it goes well.
-async fn said(args: &[&str], url: &str) -> String {
+pub(crate) async fn said(args: &[&str], url: &str) -> String {
     let output = authcanary(args, &[("AUTHCANARY_URL", url)]).await;
     let errors = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{args:?}: {errors}");

@@ -28,12 +28,12 @@ fn python() -> PathBuf {
 }
 
 /// An authority, and a certificate of it for a host.
-struct Pki {
+pub(crate) struct Pki {
     folder: tempfile::TempDir,
 }
 
 impl Pki {
-    fn new(host: &str) -> Self {
+    pub(crate) fn new(host: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -51,7 +51,7 @@ impl Pki {
         pki
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -67,8 +67,8 @@ fn edge(ca_file: Option<PathBuf>) -> Edge {
 }
 
 /// A mail server, until it is dropped.
-struct Server {
-    port: u64,
+pub(crate) struct Server {
+    pub(crate) port: u64,
     lines: Lines<BufReader<ChildStdout>>,
     _child: Child,
     _stdin: ChildStdin,
@@ -96,7 +96,7 @@ impl Server {
         server
     }
 
-    async fn with_password(mode: &str, pki: &Pki) -> Self {
+    pub(crate) async fn with_password(mode: &str, pki: &Pki) -> Self {
         let [leaf, key] = ["leaf.pem", "leaf.key"].map(|name| pki.path(name));
         let arguments = [
             mode.as_ref(),
@@ -109,7 +109,7 @@ impl Server {
     }
 
     /// The next thing it says.
-    async fn line(&mut self) -> Value {
+    pub(crate) async fn line(&mut self) -> Value {
         let line = timeout_at(deadline(), self.lines.next_line()).await;
         let line = line.expect("the mail server says something").unwrap();
         serde_json::from_str(&line.expect("the mail server runs")).unwrap()
@@ -162,7 +162,7 @@ async fn deliver(channel: &Channel, event: Event, edge: &Edge) -> Result<Receipt
 }
 
 /// A mail taken apart by a reader that is not ours: headers, and the content of each part, decoded.
-async fn parsed(mail: &str) -> Value {
+pub(crate) async fn parsed(mail: &str) -> Value {
     const READER: &str = "\
 import email, email.policy, json, sys
 mail = email.message_from_bytes(sys.stdin.buffer.read(), policy=email.policy.default)

@@ -95,12 +95,25 @@ impl Service {
         Pid::from_raw(self.process.id().expect("the daemon runs").cast_signed())
     }
 
+    /// Has a probe run, and waits for a run that is good. One may come due by its schedule meanwhile, and then one of both
+    /// gives way to the other.
+    pub(crate) async fn wait_for_good_run(&self, probe: &str) {
+        let url = format!("{}/api/v1/probes/{probe}/runs", self.address);
+        reqwest::Client::new().post(url).send().await.unwrap();
+        let good = async |service: &Self| {
+            let runs = service.runs().await;
+            let is_good = |run: &Value| run["probe"] == probe && run["outcome"] == "ok";
+            runs.iter().any(is_good).then_some(())
+        };
+        self.wait("a good run", good).await;
+    }
+
     /// Asks it to stop, and waits until it has.
     pub(crate) async fn stop(self) {
         assert_eq!(self.end(Signal::SIGTERM).await, Some(0));
     }
 
-    async fn end(mut self, signal: Signal) -> Option<i32> {
+    pub(crate) async fn end(mut self, signal: Signal) -> Option<i32> {
         kill(self.pid(), signal).unwrap();
         timeout(PATIENCE, self.process.wait())
             .await

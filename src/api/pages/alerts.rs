@@ -6,13 +6,14 @@ use axum::response::Response;
 use jiff::Timestamp;
 
 use super::super::State;
-use super::super::alerts::find;
+use super::super::alerts::{covering, find};
 use super::super::problem::Problem;
 use super::render;
 use crate::alert::{self, Explanation, Fingerprint};
 use crate::clock;
-use crate::desk::Case;
+use crate::desk::{Case, Silence};
 use crate::phrase::{self, ago, instant};
+use crate::run::RunId;
 
 /// One alert in a list.
 pub(super) struct Line {
@@ -69,15 +70,17 @@ pub(in super::super) async fn list(Extract(state): Extract<State>) -> Result<Res
 #[derive(Template)]
 #[template(path = "alert.html")]
 struct Page {
+    now: String,
     line: Line,
     is_open: bool,
     reason: String,
-    kind: &'static str,
+    kind: String,
     /// Name and text.
     facts: Vec<(&'static str, String)>,
     /// Address and text.
     runbook: Option<(String, String)>,
-    runs: Vec<String>,
+    /// Id, and the time at which each began.
+    runs: Vec<(String, String)>,
     notices: Vec<Sent>,
 }
 
@@ -95,6 +98,7 @@ pub(in super::super) async fn page(
 ) -> Result<Response, Problem> {
     let now = clock::now();
     let case = find(&state, &fingerprint).await?;
+    let silences = covering(&case, &state.duty.silences().await, now);
     let threads = state.duty.outbox().threads().await;
     let thread = threads
         .into_iter()
@@ -108,26 +112,30 @@ pub(in super::super) async fn page(
         said: entry.said,
     });
     render(&Page {
+        now: instant(now),
         line: Line::new(&case, now),
         is_open: case.is_open(),
         reason: case.alert.reason.clone(),
-        kind: case.alert.kind.as_str(),
-        facts: facts(&case),
+        kind: case.alert.kind.as_str().replace('_', " "),
+        facts: facts(&case, &silences),
         runbook: runbook(&case),
-        runs: case.alert.runs.iter().map(ToString::to_string).collect(),
+        runs: case.alert.runs.iter().map(run).collect(),
         notices: notices.collect(),
     })
 }
 
-fn facts(case: &Case) -> Vec<(&'static str, String)> {
+fn facts(case: &Case, silences: &[Silence]) -> Vec<(&'static str, String)> {
     let alert = &case.alert;
     let mut facts = Vec::new();
     if let Some(verdict) = &alert.verdict {
         let (stage, class) = (verdict.stage.as_str(), verdict.class.as_str());
-        facts.push(("verdict", format!("{class} at {stage}")));
+        let meaning = verdict.class.meaning();
+        facts.push(("verdict", format!("{class} at {stage}: {meaning}")));
         facts.push(("cause", verdict.cause.as_str().replace('_', " ")));
-        facts.push(("action", verdict.action.as_str().replace('_', " ")));
-        facts.push(("said", verdict.detail.clone()));
+        if case.is_open() {
+            facts.push(("do now", verdict.action.advice().to_owned()));
+        }
+        facts.push(("seen", verdict.detail.clone()));
     }
     let probes: Vec<&str> = alert.scope.probe.iter().map(|id| id.as_str()).collect();
     facts.push(("probes", or_all(&probes.join(", "))));
@@ -143,7 +151,22 @@ fn facts(case: &Case) -> Vec<(&'static str, String)> {
         let told = format!("{} at {} {}", taken.by, instant(taken.at), taken.note);
         facts.push(("taken on by", told.trim_end().to_owned()));
     }
+    for silence in silences {
+        let until = instant(silence.ends_at);
+        let told = format!("until {until} by {}: {}", silence.author, silence.reason);
+        facts.push(("silenced", told));
+    }
     facts
+}
+
+/// The id of a run, and when it began, which its id holds.
+fn run(id: &RunId) -> (String, String) {
+    let began = id.0.get_timestamp().and_then(|time| {
+        let (seconds, _) = time.to_unix();
+        Timestamp::from_second(seconds.cast_signed()).ok()
+    });
+    let text = began.map_or_else(|| id.to_string(), |at| at.strftime("%H:%M:%S").to_string());
+    (id.to_string(), text)
 }
 
 fn or_all(names: &str) -> String {

@@ -7,7 +7,7 @@ use strum::IntoEnumIterator;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::observe::observe;
+use super::observe::{Patience, observe};
 use super::visitor::{Visitor, server};
 
 /// Where each fault is looked for, and its sign there. No wildcard: a new fault needs a line.
@@ -192,12 +192,17 @@ async fn every_fault_shows_on_the_wire_and_only_when_it_is_on() {
 }
 
 async fn check(server: &Loopback, endpoint: Endpoint, fault: Kind, sign: &str) {
-    let healthy = observe(server, endpoint, || ()).await;
+    let healthy = observe(server, endpoint, Patience::LONG, || ()).await;
     assert!(
         !healthy.contains(sign),
         "{sign} shows without {fault:?}: {healthy}"
     );
-    let seen = observe(server, endpoint, || {
+    let patience = match sign {
+        "open after 0 bytes" => Patience::NONE,
+        sign if sign.starts_with("open") => Patience::NO_END,
+        _ => Patience::LONG,
+    };
+    let seen = observe(server, endpoint, patience, || {
         server
             .faults()
             .put(Fault::new(endpoint, fault.clone()))

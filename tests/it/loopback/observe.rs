@@ -18,6 +18,7 @@ use super::visitor::{self, Answer, Visitor, jwt_part, parameters, text};
 pub(super) async fn observe(
     server: &Loopback,
     endpoint: Endpoint,
+    patience: Patience,
     switch: impl FnOnce(),
 ) -> String {
     let visitor = Visitor::new(server);
@@ -28,7 +29,7 @@ pub(super) async fn observe(
         }
         Endpoint::Jwks => {
             switch();
-            raw(server, "/jwks").await
+            raw(server, "/jwks", patience).await
         }
         Endpoint::Authorize => {
             switch();
@@ -318,35 +319,70 @@ fn verifies(token: &str, keys: &JwkSet) -> bool {
     jsonwebtoken::decode::<Map<String, Value>>(token, &key, &validation).is_ok()
 }
 
-/// How long silence lasts before it counts as such.
-const SILENCE: Duration = Duration::from_millis(300);
+/// How long is waited for the first byte, and for the end after it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    pub(super) first: Duration,
+    pub(super) end: Duration,
+}
+
+impl Patience {
+    /// For an answer that comes and ends, on a machine however busy.
+    pub(super) const LONG: Self = Self {
+        first: Duration::from_secs(120),
+        end: Duration::from_secs(120),
+    };
+    /// Silence counts as such.
+    pub(super) const NONE: Self = Self {
+        first: Duration::from_millis(300),
+        end: Duration::from_millis(300),
+    };
+    /// Something comes, and does not end.
+    pub(super) const NO_END: Self = Self {
+        first: Self::LONG.first,
+        end: Self::NONE.end,
+    };
+}
+
 const FLOOD_BYTES: usize = 512 * 1024;
 
+/// Reads until it is over or too much.
+async fn read_on(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> &'static str {
+    let mut buffer = vec![0; 64 * 1024];
+    while bytes.len() <= FLOOD_BYTES {
+        match stream.read(&mut buffer).await {
+            Ok(0) => return "closed",
+            Ok(length) => bytes.extend_from_slice(&buffer[..length]),
+            Err(_) => return "reset",
+        }
+    }
+    "flood"
+}
+
 /// What comes back on a bare socket: how it ends, and what it began with.
-async fn raw(server: &Loopback, path: &str) -> String {
+async fn raw(server: &Loopback, path: &str, patience: Patience) -> String {
     let mut stream = TcpStream::connect(server.address()).await.unwrap();
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
         server.address()
     );
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut bytes = Vec::new();
-    let reading = async {
-        let mut buffer = vec![0; 64 * 1024];
-        loop {
-            match stream.read(&mut buffer).await {
-                Ok(0) => return "closed",
-                Ok(length) => bytes.extend_from_slice(&buffer[..length]),
-                Err(_) => return "reset",
-            }
-            if bytes.len() > FLOOD_BYTES {
-                return "flood";
-            }
-        }
+    let mut bytes = vec![0; 64 * 1024];
+    let first = tokio::time::timeout(patience.first, stream.read(&mut bytes)).await;
+    let (length, end) = match first {
+        Ok(Ok(0)) => (0, "closed"),
+        Ok(Ok(length)) => (length, "open"),
+        Ok(Err(_)) => (0, "reset"),
+        Err(_) => (0, "open"),
     };
-    let end = tokio::time::timeout(SILENCE, reading)
-        .await
-        .unwrap_or("open");
+    bytes.truncate(length);
+    let end = if bytes.is_empty() {
+        end
+    } else {
+        let reading = read_on(&mut stream, &mut bytes);
+        let end = tokio::time::timeout(patience.end, reading).await;
+        end.unwrap_or("open")
+    };
     if bytes.is_empty() {
         return format!("{end} after 0 bytes");
     }
