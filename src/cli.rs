@@ -28,6 +28,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
 use tracing::Level;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
@@ -239,6 +240,13 @@ fn on_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resul
         .enable_all()
         .build()
         .context("cannot start the asynchronous runtime")?;
+    {
+        // Whoever limits the size of files (`ulimit -f`) kills a process that would exceed it, unless it listens; then
+        // the write fails, which everything here lives through.
+        let _context = runtime.enter();
+        let too_large = SignalKind::from_raw(nix::libc::SIGXFSZ);
+        drop(signal(too_large).context("cannot listen for SIGXFSZ")?);
+    }
     runtime.block_on(work)
 }
 

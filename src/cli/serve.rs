@@ -149,10 +149,6 @@ fn runner(
 pub(crate) fn stop_signal() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    // Whoever limits the size of files (`ulimit -f`) kills a process that would exceed it, unless it listens; then
-    // the write fails, which the store lives through.
-    let too_large = SignalKind::from_raw(nix::libc::SIGXFSZ);
-    drop(signal(too_large).context("cannot listen for SIGXFSZ")?);
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => (),

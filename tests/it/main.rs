@@ -1,6 +1,9 @@
 //! Tests without a browser, in one binary.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+// The targets of `fuzz` take their macro from here, see `fuzz.rs`.
+extern crate self as libfuzzer_sys;
+
 mod alerts;
 mod api;
 mod architecture;
@@ -15,7 +18,9 @@ mod dashboards;
 mod dist;
 mod docs;
 mod doctor;
+mod faults;
 mod full;
+mod fuzz;
 mod init;
 mod loopback;
 mod notify;
@@ -25,5 +30,6 @@ mod records;
 mod reload;
 mod replay;
 mod serving;
+mod store;
 mod systemd;
 mod telemetry;

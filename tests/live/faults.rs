@@ -157,6 +157,11 @@ async fn wrong_answers_of_the_endpoints() {
         ),
         (
             "token",
+            json!("blocked_by_gateway"),
+            "failed token_exchange blocked_by_gateway",
+        ),
+        (
+            "token",
             json!("expired_secret"),
             "failed token_exchange client_secret_expired",
         ),
@@ -381,6 +386,11 @@ async fn pages_that_went_wrong() {
             "authorize",
             json!({"status": 502}),
             "failed authorize http_server_error",
+        ),
+        (
+            "authorize",
+            json!("blocked_by_gateway"),
+            "failed authorize blocked_by_gateway",
         ),
         (
             "authorize",

@@ -13,6 +13,7 @@ mod dashboards;
 mod demo;
 mod doctor;
 mod evidence;
+mod exhaustion;
 mod faults;
 mod firefox;
 mod init;
