@@ -496,7 +496,7 @@ fn a_run_that_is_taken_twice_counts_once() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_restart_anywhere_changes_nothing(

@@ -202,7 +202,9 @@ impl Span {
     pub fn new(from: Timestamp, to: Timestamp) -> Self {
         let at = |second: i64| Timestamp::from_second(second).unwrap_or(Timestamp::UNIX_EPOCH);
         let from = Level::Minute.floor(from.as_second());
-        let to = Level::Minute.ceil(to.as_second());
+        // A part of a second after the minute lies in the next one already.
+        let to = to.as_second() + i64::from(to.subsec_nanosecond() > 0);
+        let to = Level::Minute.ceil(to);
         Self {
             from: at(from),
             to: at(to.max(from)),
