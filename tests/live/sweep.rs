@@ -436,6 +436,7 @@ async fn pages(daemon: &Daemon, hay: &mut Hay) {
     let mut probes = vec!["generic/basic".to_owned()];
     probes.push("generic/basic/runs".to_owned());
     probes.push("generic/post/stats".to_owned());
+    let place = Regex::new(r"\{[^}]+\}").unwrap();
     let route = Regex::new(r#"route\(\s*"([^"]+)""#).unwrap();
     for route in route.captures_iter(include_str!("../../src/api.rs")) {
         let pattern = &route[1];
@@ -447,7 +448,6 @@ async fn pages(daemon: &Daemon, hay: &mut Hay) {
             () => vec![String::new()],
         };
         for id in ids {
-            let place = Regex::new(r"\{[^}]+\}").unwrap();
             let path = place.replace(pattern, id.as_str());
             let (_, text) = daemon.get(&path).await;
             hay.push((path.into_owned(), text.into_bytes()));

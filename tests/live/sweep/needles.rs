@@ -106,7 +106,7 @@ impl Needles {
     fn token(&mut self, what: &str, value: &str) {
         match value.split('.').collect::<Vec<_>>()[..] {
             [head, _, signature] if head.starts_with("eyJ") => {
-                self.add(&format!("signature of {what}"), signature)
+                self.add(&format!("signature of {what}"), signature);
             }
             _ => self.add(what, value),
         }

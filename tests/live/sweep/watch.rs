@@ -37,7 +37,7 @@ impl Watch {
                 seen.look_at_files(&folder);
                 for _ in 0..4 {
                     seen.look_at_processes(&folder);
-                    std::thread::sleep(Duration::from_millis(50));
+                    std::thread::park_timeout(Duration::from_millis(50));
                 }
             }
             seen
