@@ -2,7 +2,7 @@
 //! by itself and in a daemon. `cargo bench --bench store`
 //!
 //! Time is made up: the runs of months are written in minutes, and the store is looked after as often as it would have
-//! been for what was written.
+//! been for what was written. What months leave the database to clean up after itself is left to it as well, in short.
 #![expect(clippy::unwrap_used, reason = "a bench stops at the first surprise")]
 
 #[path = "support/daemon.rs"]
@@ -27,11 +27,19 @@ use tempfile::TempDir;
 use daemon::{Daemon, pss_kib};
 use runs::Load;
 
+/// How much faster than in life the database has to clean up after itself, and how long it is left alone with that after
+/// so many runs.
+const CLEANING: Duration = Duration::from_millis(5);
+const QUIET: (usize, Duration) = (2500, Duration::from_millis(400));
+
 /// Runs that share a transaction while a store is filled.
 const TOGETHER: usize = 64;
 
 /// The argument that makes another process of this program look at a store; its memory is then its own.
 const LOOK: &str = "--look-at";
+
+/// The argument that sets how many runs the large store gets.
+const RUNS: &str = "--runs";
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -41,10 +49,12 @@ fn main() {
     if let Some(place) = arguments.iter().position(|it| it == LOOK) {
         return runtime.block_on(look(Path::new(&arguments[place + 1])));
     }
+    let runs = arguments.iter().position(|it| it == RUNS);
+    let runs = runs.map_or(5_000_000, |place| arguments[place + 1].parse().unwrap());
     runtime.block_on(async {
         append().await;
         million().await;
-        five_million().await;
+        many_millions(runs).await;
     });
 }
 
@@ -134,7 +144,7 @@ async fn million() {
         runs: 40 * DAY,
         ..Limits::default()
     };
-    let store = Store::open(folder.path()).unwrap().store;
+    let store = open(folder.path());
     let mut filling = Filling::new(100, every, RUNS);
     filling.go_on(&store, limits, RUNS).await;
     store.close().await;
@@ -170,40 +180,43 @@ fn against_others(filling: &Filling) {
 }
 
 /// A store of 1,000 probes over 90 days: opening, memory, questions; then what it takes after days have gone.
-async fn five_million() {
-    const RUNS: usize = 5_000_000;
+async fn many_millions(runs: usize) {
     const PROBES: usize = 1000;
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("store");
-    let every = 90 * DAY / 5000;
+    let every = 90 * DAY / u32::try_from(runs / PROBES).unwrap();
     let limits = Limits {
         runs: 91 * DAY,
         ..Limits::default()
     };
-    let store = Store::open(&path).unwrap().store;
+    let store = open(&path);
     // Ten days more will follow, and end now.
-    let more = RUNS / 9;
-    let mut filling = Filling::new(PROBES, every, RUNS + more);
-    filling.go_on(&store, limits, RUNS).await;
+    let more = runs / 9;
+    let mut filling = Filling::new(PROBES, every, runs + more);
+    filling.go_on(&store, limits, runs).await;
     store.close().await;
     drop(store);
-    println!("five million good runs of {PROBES} probes over 90 days:");
-    disk(&path, RUNS);
+    println!("{runs} good runs of {PROBES} probes over 90 days:");
+    disk(&path, runs);
     filling.tell();
     look_from_outside(&path);
 
-    let store = Store::open(&path).unwrap().store;
+    let store = open(&path);
     let limits = Limits {
         runs: 80 * DAY,
         ..limits
     };
     filling.go_on(&store, limits, more).await;
-    let left = RUNS / 90 * 80;
+    let left = runs / 90 * 80;
     store.close().await;
     drop(store);
     println!("ten days later, with 80 days kept:");
     disk(&path, left);
     in_a_daemon(folder.path(), PROBES).await;
+}
+
+fn open(folder: &Path) -> Store {
+    Store::open_cleaning(folder, CLEANING).unwrap().store
 }
 
 /// A store that is being filled.
@@ -240,6 +253,7 @@ impl Filling {
         let an_hour = (3600.0 / self.gap.as_secs_f64()) as usize;
         let end = self.written + runs;
         let mut tend_at = self.written + an_hour;
+        let mut quiet_at = self.written + QUIET.0;
         while self.written < end {
             let count = TOGETHER.min(end - self.written);
             let runs: Vec<Run> = self.load.by_ref().take(count).collect();
@@ -251,6 +265,10 @@ impl Filling {
             store.commit(batch).await.unwrap();
             self.writing += began.elapsed();
             self.written += count;
+            if self.written >= quiet_at {
+                quiet_at += QUIET.0;
+                tokio::time::sleep(QUIET.1).await;
+            }
             if self.written >= tend_at {
                 tend_at += an_hour;
                 self.tend(store, limits).await;

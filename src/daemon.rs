@@ -130,10 +130,12 @@ pub async fn serve(
     let (timer, starts) = Timer::start(settings.probes.len())
         .await
         .context("cannot start the scheduler")?;
+    let (limits, limits_now) = watch::channel(settings.limits);
     let (access, access_now) = watch::channel(Arc::new(settings.access.bound_to(listen.ip())));
     let mut daemon = Daemon {
         listen: listen.ip(),
         access,
+        limits,
         board: Arc::clone(&board),
         bench,
         timer,
@@ -141,12 +143,9 @@ pub async fn serve(
         runs_of: HashMap::new(),
         others: JoinSet::new(),
     };
-    daemon.others.spawn(keep_tidy(
-        store.clone(),
-        Arc::clone(&telemetry),
-        settings.limits,
-    ));
-
+    daemon
+        .others
+        .spawn(keep_tidy(store.clone(), Arc::clone(&telemetry), limits_now));
     daemon.others.spawn(alarm::keep_watch(
         duty.clone(),
         Arc::clone(&board),
@@ -229,23 +228,30 @@ async fn remember(store: &Store, telemetry: &Telemetry, probes: &[Probe]) -> any
 }
 
 /// Packs, takes away what is too old or too much, and watches the size.
-async fn keep_tidy(store: Store, telemetry: Arc<Telemetry>, limits: Limits) {
+async fn keep_tidy(store: Store, telemetry: Arc<Telemetry>, mut limits: watch::Receiver<Limits>) {
     let mut round = interval(TEND);
     round.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut often = interval(Duration::from_secs(5));
     loop {
         tokio::select! {
-            _ = often.tick() => telemetry.set_store_waiting(store.waiting()),
-            _ = round.tick() => match store.tend(limits, clock::now()).await {
-                Ok(tended) => {
-                    tracing::debug!(?tended, "looked after the store");
-                    telemetry.set_store_bytes(tended.bytes);
-                }
-                Err(error) => tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "cannot look after the store"
-                ),
-            },
+            _ = often.tick() => {
+                telemetry.set_store_waiting(store.waiting());
+                continue;
+            }
+            // Ends with the daemon, and this with it.
+            Ok(()) = limits.changed() => (),
+            _ = round.tick() => (),
+        }
+        let now = *limits.borrow_and_update();
+        match store.tend(now, clock::now()).await {
+            Ok(tended) => {
+                tracing::debug!(?tended, "looked after the store");
+                telemetry.set_store_bytes(tended.bytes);
+            }
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "cannot look after the store"
+            ),
         }
     }
 }
@@ -255,6 +261,7 @@ struct Daemon {
     /// The address served on: it decides who is let in without a token.
     listen: IpAddr,
     access: watch::Sender<Arc<Access>>,
+    limits: watch::Sender<Limits>,
     board: Arc<Board>,
     bench: Arc<Bench>,
     timer: Timer,

@@ -234,12 +234,20 @@ impl Desk {
         turn
     }
 
+    /// Decides what the runs before `now` mean, where that is wanted before the next tick: those of one instant are judged
+    /// together, so that their order does not matter.
+    pub fn judge(&mut self, now: Timestamp) -> Turn {
+        let mut turn = Turn::default();
+        self.look(now, &mut turn);
+        self.tell(now, &mut turn);
+        turn
+    }
+
     /// Lets the time come to `now`. `conditions` are all that stand at this moment; those that stood before and are
     /// not among them are over.
     pub fn tick(&mut self, conditions: &[Condition], now: Timestamp) -> Turn {
         let mut turn = Turn::default();
-        let changes = self.memory.detector.tick(now);
-        self.take(changes, now, &mut turn);
+        self.look(now, &mut turn);
         self.stand(conditions, now, &mut turn);
         self.end_drift(now, &mut turn);
         self.tell(now, &mut turn);
@@ -267,7 +275,8 @@ impl Desk {
         self.memory.detector.explain(probe)
     }
 
-    /// The trouble that a probe has begun to have here, for [`crate::alert::confirmation`].
+    /// The trouble that a probe has begun to have here, for [`crate::alert::confirmation`]; its newest run counts once it
+    /// is judged.
     pub fn trouble(&self, probe: &ProbeId) -> Option<Trouble> {
         self.memory.detector.trouble(probe, &self.plan.location)
     }
@@ -280,6 +289,12 @@ impl Desk {
                 .iter()
                 .any(|window| schedule::in_window(window, at))
         })
+    }
+
+    fn look(&mut self, now: Timestamp, turn: &mut Turn) {
+        let changes = self.memory.detector.tick(now);
+        self.take(changes, now, turn);
+        self.end_clean(now, turn);
     }
 
     fn take(&mut self, changes: Vec<Change>, now: Timestamp, turn: &mut Turn) {

@@ -134,6 +134,8 @@ impl Duty {
     ) -> Result<Option<Timestamp>, Error> {
         let (seen, id) = (run.clone(), probe.id.clone());
         self.turn(move |desk, now| desk.observe(&seen, now)).await?;
+        // The run itself is to count.
+        self.turn(|desk, now| desk.judge(now)).await?;
         let trouble = self.with(move |desk| desk.trouble(&id)).await;
         let trouble = trouble.filter(|_| !probe.alerts.failure_rate.off);
         Ok(trouble.and_then(|trouble| alert::confirmation(&trouble, &probe.budget, next)))

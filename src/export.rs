@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::probe::{Cadence, Probe, ProbeId};
+use crate::probe::{Probe, ProbeId, Window};
 use crate::run::{Run, RunId};
 use crate::schedule;
 use crate::store::{Error, Query, Span, Store};
@@ -66,20 +66,21 @@ pub enum Form {
 }
 
 impl Line {
-    fn of(run: &Run, interval: Duration) -> Self {
+    fn of(run: &Run, known: &Known) -> Self {
         let verdict = run.verdict.as_ref();
+        let is_in = |window| schedule::in_window(window, run.started_at);
         Self {
             t: seconds(ended_ms(run)),
             probe: run.probe.clone(),
             provider: run.provider.clone(),
             environment: run.environment.clone(),
             location: run.location.clone(),
-            interval_s: interval.as_secs_f64(),
+            interval_s: known.interval.as_secs_f64(),
             outcome: run.outcome,
             class: verdict.map(|verdict| verdict.class),
             stage: verdict.map(|verdict| verdict.stage),
             duration_ms: run.duration_ms,
-            maintenance: false,
+            maintenance: known.maintenance.iter().any(is_in),
         }
     }
 
@@ -127,16 +128,21 @@ fn seconds(ms: i64) -> f64 {
     ms as f64 / 1e3
 }
 
-/// The time from one run of a probe to the next, as its cadence says at this moment.
-pub fn interval(probe: &Probe, now: Timestamp) -> Duration {
-    match &probe.cadence {
-        Cadence::Every(every) => *every,
-        cadence @ Cadence::Cron { .. } => {
-            let next = |after| schedule::next_start(&probe.id, cadence, after);
-            let between = next(now).and_then(|first| Some(next(first)? - first));
-            between
-                .and_then(|between| Duration::try_from(between).ok())
-                .unwrap_or(USUAL_INTERVAL)
+/// What runs do not tell of their probe.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Known {
+    /// From one run to the next.
+    pub interval: Duration,
+    /// When planned work is done on its target.
+    pub maintenance: Vec<Window>,
+}
+
+impl Known {
+    /// As the configuration says at this moment.
+    pub fn of(probe: &Probe, now: Timestamp) -> Self {
+        Self {
+            interval: schedule::interval(&probe.id, &probe.cadence, now),
+            maintenance: probe.maintenance.clone(),
         }
     }
 }
@@ -147,7 +153,7 @@ pub struct Export {
     probe: Option<ProbeId>,
     at: Timestamp,
     end: Timestamp,
-    intervals: HashMap<ProbeId, Duration>,
+    known: HashMap<ProbeId, Known>,
     /// Runs that have been read and may end after others that have not.
     held: BinaryHeap<Reverse<Held>>,
 }
@@ -180,19 +186,19 @@ impl Ord for Place {
 }
 
 impl Export {
-    /// Of runs that began in a span; of one probe, or of all. `intervals` holds those that are known.
+    /// Of runs that began in a span; of one probe, or of all. `known` holds what is known of probes.
     pub fn new(
         store: Store,
         span: Span,
         probe: Option<ProbeId>,
-        intervals: HashMap<ProbeId, Duration>,
+        known: HashMap<ProbeId, Known>,
     ) -> Self {
         Self {
             store,
             probe,
             at: span.from,
             end: span.to,
-            intervals,
+            known,
             held: BinaryHeap::new(),
         }
     }
@@ -234,17 +240,17 @@ impl Export {
             let Some(Reverse(Held(_, _, Place(run)))) = self.held.pop() else {
                 break;
             };
-            let interval = self.interval(&run.probe).await?;
-            lines.push(Line::of(&run, interval));
+            if !self.known.contains_key(&run.probe) {
+                let guessed = self.guess(&run.probe).await?;
+                self.known.insert(run.probe.clone(), guessed);
+            }
+            lines.push(Line::of(&run, &self.known[&run.probe]));
         }
         Ok(lines)
     }
 
     /// Of a probe that no configuration knows: the shortest time between its last starts.
-    async fn interval(&mut self, probe: &ProbeId) -> Result<Duration, Error> {
-        if let Some(known) = self.intervals.get(probe) {
-            return Ok(*known);
-        }
+    async fn guess(&self, probe: &ProbeId) -> Result<Known, Error> {
         let query = Query {
             probe: Some(probe.clone()),
             outcome: None,
@@ -265,7 +271,9 @@ impl Export {
         let interval = shortest
             .and_then(|shortest| Duration::try_from(shortest).ok())
             .unwrap_or(USUAL_INTERVAL);
-        self.intervals.insert(probe.clone(), interval);
-        Ok(interval)
+        Ok(Known {
+            interval,
+            maintenance: Vec::new(),
+        })
     }
 }

@@ -13,7 +13,7 @@ use super::State;
 use super::problem::Problem;
 use super::stats::Period;
 use crate::clock;
-use crate::export::{self, CSV_HEADER, Export, Form};
+use crate::export::{CSV_HEADER, Export, Form, Known};
 use crate::probe::ProbeId;
 use crate::store;
 
@@ -38,15 +38,15 @@ pub(super) async fn runs(Extract(state): Extract<State>, uri: Uri) -> Result<Res
         last: filter.last,
     };
     let span = period.span(now)?;
-    let intervals: HashMap<_, _> = {
+    let known: HashMap<_, _> = {
         let slots = state.board.read();
         let probes = slots.values().map(|slot| &slot.probe);
         probes
-            .map(|probe| (probe.id.clone(), export::interval(probe, now)))
+            .map(|probe| (probe.id.clone(), Known::of(probe, now)))
             .collect()
     };
     let form = filter.format;
-    let export = Export::new(state.store, span, filter.probe, intervals);
+    let export = Export::new(state.store, span, filter.probe, known);
     let head = match form {
         Form::Jsonl => "",
         Form::Csv => CSV_HEADER,

@@ -13,7 +13,7 @@ use super::Exit;
 use super::client::{Client, Server};
 use crate::clock;
 use crate::config::Daemon;
-use crate::export::{CSV_HEADER, Export, Form, interval};
+use crate::export::{CSV_HEADER, Export, Form, Known};
 use crate::probe::ProbeId;
 use crate::store::{Span, Store};
 
@@ -40,7 +40,7 @@ pub(crate) struct Args {
     server: Server,
 }
 
-/// Writes everything to stdout; with a configuration, the intervals of its probes are taken from there.
+/// Writes everything to stdout; with a configuration, the intervals and maintenance windows of its probes are taken from there.
 pub(crate) async fn run(config: Option<&Daemon>, args: Args) -> anyhow::Result<Exit> {
     let span = span(&args, clock::now())?;
     match args.store {
@@ -106,11 +106,11 @@ async fn from_store(
         .store;
     let now = clock::now();
     let probes = config.map_or(&[][..], |config| &config.probes);
-    let intervals: HashMap<_, _> = probes
+    let known: HashMap<_, _> = probes
         .iter()
-        .map(|probe| (probe.id.clone(), interval(probe, now)))
+        .map(|probe| (probe.id.clone(), Known::of(probe, now)))
         .collect();
-    let mut export = Export::new(store.clone(), span, probe, intervals);
+    let mut export = Export::new(store.clone(), span, probe, known);
     let mut goes_on = match form {
         Form::Jsonl => true,
         Form::Csv => put(CSV_HEADER.as_bytes())?,

@@ -69,6 +69,7 @@ impl Watch {
                 match serve::notify(&config) {
                     Ok(notify) => Change::Taken(Box::new(Plan {
                         notify: Some(Box::new(notify)),
+                        limits: config.store.limits(),
                         probes: config.probes,
                         access: config.access,
                     })),
@@ -97,7 +98,7 @@ fn fixed(config: &Daemon) -> Vec<(&'static str, String)> {
         ("location", config.location.clone()),
         ("listen", config.listen.to_string()),
         ("public_url", format!("{:?}", config.public_url)),
-        ("store", format!("{:?}", config.store)),
+        ("store.path", format!("{:?}", config.store.path)),
         ("browser", format!("{:?}", config.browser)),
         ("http", format!("{:?}", config.http)),
         ("egress", format!("{:?}", config.egress)),

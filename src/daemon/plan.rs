@@ -12,12 +12,15 @@ use crate::notify::sender;
 use crate::probe::Probe;
 use crate::run::RunId;
 use crate::schedule;
+use crate::store::Limits;
 
 /// What a configuration may change while the daemon runs.
 #[derive(Debug)]
 pub struct Plan {
     pub probes: Vec<Probe>,
     pub access: Access,
+    /// How much the store keeps.
+    pub limits: Limits,
     /// Whom to tell of alerts; `None` leaves that as it is.
     pub notify: Option<Box<sender::Settings>>,
 }
@@ -54,6 +57,10 @@ impl Daemon {
     async fn take_over(&mut self, plan: Plan) {
         let access = plan.access.bound_to(self.listen);
         self.access.send_replace(Arc::new(access));
+        self.limits.send_if_modified(|limits| {
+            let before = std::mem::replace(limits, plan.limits);
+            before != plan.limits
+        });
         self.bench.telemetry.watch(&plan.probes);
         self.bench.radar.watch(&plan.probes);
         self.bench.telemetry.config_reloaded(true);

@@ -1,6 +1,8 @@
 //! Security is not a matter of rates: one run in which a check was passed that must fail, or a signature, state or
 //! issuer did not hold, is told at once. What several probes of a provider see is one alert.
 
+use jiff::Timestamp;
+
 use super::standing::{fingerprint, reaching};
 use super::{Desk, Source, Turn, text};
 use crate::alert::{Alert, Finding, Kind, Observation, Severity, State};
@@ -21,7 +23,7 @@ impl Desk {
             Some(finding) if run.outcome == Outcome::Failed => {
                 self.raise_security(run, finding, seen, turn);
             }
-            _ if seen.passed() => self.count_clean(run, seen, turn),
+            _ if seen.passed() => self.count_clean(run, turn),
             _ => (),
         }
     }
@@ -73,24 +75,32 @@ impl Desk {
         self.raise(alert, Source::GoodRuns(clean), seen.at, turn);
     }
 
-    fn count_clean(&mut self, run: &Run, seen: &Observation, turn: &mut Turn) {
-        let probes = &self.plan.probes;
+    fn count_clean(&mut self, run: &Run, turn: &mut Turn) {
         let witness = witness(run);
         for case in self.cases.values_mut().filter(|case| case.is_open()) {
-            let Source::GoodRuns(clean) = &mut case.source else {
+            if let Source::GoodRuns(clean) = &mut case.source
+                && let Some(runs) = clean.get_mut(&witness)
+            {
+                *runs += 1;
+                turn.changed.insert(case.alert.fingerprint.clone());
+            }
+        }
+    }
+
+    /// Ends what every probe that saw it has passed again and again.
+    pub(super) fn end_clean(&mut self, now: Timestamp, turn: &mut Turn) {
+        let probes = &self.plan.probes;
+        for case in self.cases.values_mut().filter(|case| case.is_open()) {
+            let Source::GoodRuns(clean) = &case.source else {
                 continue;
             };
             // Who is gone from the configuration has no good runs to come.
-            clean.retain(|(id, _), _| probes.contains_key(id));
-            let Some(runs) = clean.get_mut(&witness) else {
-                continue;
-            };
-            *runs += 1;
-            if clean.values().all(|runs| *runs >= CLEAN_RUNS) {
+            let mut clean = clean.iter().filter(|((id, _), _)| probes.contains_key(id));
+            if clean.all(|(_, runs)| *runs >= CLEAN_RUNS) {
                 case.alert.state = State::Resolved;
-                case.alert.resolved_at = Some(seen.at);
+                case.alert.resolved_at = Some(now);
+                turn.changed.insert(case.alert.fingerprint.clone());
             }
-            turn.changed.insert(case.alert.fingerprint.clone());
         }
     }
 }

@@ -329,9 +329,10 @@ fn a_security_finding_is_told_at_once_and_ends_after_good_runs() {
         [Event::Fired]
     );
     assert_eq!(line.run(5, Some(Class::SignatureInvalid), ""), []);
-    assert_eq!(line.run(10, None, ""), []);
-    assert_eq!(line.run(15, None, ""), []);
-    assert_eq!(line.run(20, None, ""), [Event::Resolved]);
+    for at in [10, 15, 20] {
+        assert_eq!((line.tick(at), line.run(at, None, "")), (vec![], vec![]));
+    }
+    assert_eq!(line.tick(20), [Event::Resolved]);
 }
 
 #[test]
@@ -350,13 +351,16 @@ fn what_several_probes_of_a_provider_see_is_one_security_alert() {
     assert_eq!(alert.scope.environment, ["prod", "staging"]);
     line.restart(3);
     for at in 4..10 {
-        assert_eq!(line.run(at, None, ""), [], "the other probe has not passed");
+        let told = (line.run(at, None, ""), line.tick(at));
+        assert_eq!(told, (vec![], vec![]), "the other probe has not passed");
     }
-    assert_eq!(
-        (line.other_run(10, None, ""), line.other_run(11, None, "")),
-        (vec![], vec![])
-    );
-    assert_eq!(line.other_run(12, None, ""), [Event::Resolved]);
+    for at in 10..13 {
+        assert_eq!(
+            (line.tick(at), line.other_run(at, None, "")),
+            (vec![], vec![])
+        );
+    }
+    assert_eq!(line.tick(12), [Event::Resolved]);
 }
 
 #[test]

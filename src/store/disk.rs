@@ -27,6 +27,10 @@ const FORMAT: &[u8] = b"2";
 /// The default of 1 GiB is more than a daemon should take; recent runs fit in this many times over.
 const CACHE_BYTES: u64 = 32 << 20;
 
+/// How often the database cleans up a part of its file. Without that, what nobody points to any more takes twenty times
+/// the place of what is in use.
+pub(super) const CLEANING: Duration = Duration::from_millis(500);
+
 /// Held on the store's folder itself, so that nothing is left behind.
 pub(super) type Lock = Flock<fs::File>;
 
@@ -37,7 +41,7 @@ pub(super) struct Disk {
 }
 
 /// Locks the folder and opens the database in it, a fresh one where the old one cannot be read.
-pub(super) fn open(folder: &Path) -> Result<Disk, Error> {
+pub(super) fn open(folder: &Path, cleaning: Duration) -> Result<Disk, Error> {
     make_private(folder)?;
     if let Some(kind) = filesystem::remote(folder) {
         return Err(Error::Remote {
@@ -47,7 +51,7 @@ pub(super) fn open(folder: &Path) -> Result<Disk, Error> {
     }
     let lock = lock(folder)?;
     let path = folder.join("db");
-    let quarantined = match try_open(&path) {
+    let quarantined = match try_open(&path, cleaning) {
         Ok(trees) => {
             return Ok(Disk {
                 trees,
@@ -66,7 +70,7 @@ pub(super) fn open(folder: &Path) -> Result<Disk, Error> {
             aside
         }
     };
-    match try_open(&path) {
+    match try_open(&path, cleaning) {
         Ok(trees) => Ok(Disk {
             trees,
             quarantined: Some(quarantined),
@@ -92,7 +96,7 @@ fn move_aside(folder: &Path, aside: &Path) -> Result<(), Error> {
 
 /// Opens the database of a folder that is locked already, once it has failed.
 pub(super) fn reopen(folder: &Path) -> Result<Trees, Error> {
-    match try_open(&folder.join("db")) {
+    match try_open(&folder.join("db"), CLEANING) {
         Ok(trees) => Ok(trees),
         Err(Fault::Ours(error)) => Err(error),
         Err(Fault::Unreadable(why)) => Err(Error::Database(sled::Error::ReportableBug(why))),
@@ -105,11 +109,11 @@ enum Fault {
     Unreadable(String),
 }
 
-fn try_open(path: &Path) -> Result<Trees, Fault> {
+fn try_open(path: &Path, cleaning: Duration) -> Result<Trees, Fault> {
     wait_until_free(path).map_err(Fault::Ours)?;
     let existed = path.join("db").exists();
     // A broken file makes the database return an error or panic, depending on where it is broken.
-    let opened = catch_unwind(AssertUnwindSafe(|| open_trees(path)));
+    let opened = catch_unwind(AssertUnwindSafe(|| open_trees(path, cleaning)));
     let trees = match opened {
         Ok(Ok(trees)) => trees,
         Ok(Err(sled::Error::Io(source))) if is_about_the_machine(&source) => {
@@ -149,12 +153,13 @@ fn mark(trees: &Trees) -> sled::Result<()> {
     trees.flush()
 }
 
-fn open_trees(path: &Path) -> sled::Result<Trees> {
-    // The writer flushes by itself, before it answers.
+fn open_trees(path: &Path, cleaning: Duration) -> sled::Result<Trees> {
+    // The writer flushes by itself, before it answers; but what flushes from time to time is what cleans up.
+    let cleaning_ms = u64::try_from(cleaning.as_millis()).unwrap_or(u64::MAX);
     let config = sled::Config::new()
         .path(path)
         .cache_capacity(CACHE_BYTES)
-        .flush_every_ms(None);
+        .flush_every_ms(Some(cleaning_ms));
     let db = config.open()?;
     let trees = Part::all()
         .map(|part| db.open_tree(part.name()))

@@ -14,6 +14,7 @@ use super::parts::{Part, Trees};
 use super::record::{self, Brief, key_of, record_key};
 use super::rollup::{self, Level, Rollup};
 use super::slot::Slot;
+use super::tend::Order;
 use super::writer::{Change, Queue};
 use crate::probe::ProbeId;
 use crate::run::RunId;
@@ -66,11 +67,11 @@ struct Old {
 
 impl Packer<'_> {
     /// Packs runs of days that are over, and older ones of today where there are many. Says how many.
-    pub(super) fn runs(&self, now: Timestamp) -> Result<usize, Error> {
+    pub(super) fn runs(&self, now: Timestamp, order: &mut Order) -> Result<usize, Error> {
         let mut all = 0;
         loop {
             let before = self.slot.read(|trees| before(trees, now))?;
-            let packed = self.pack_runs_before(before)?;
+            let packed = self.pack_runs_before(before, order)?;
             all += packed;
             if packed < STEP {
                 return Ok(all);
@@ -78,9 +79,12 @@ impl Packer<'_> {
         }
     }
 
-    fn pack_runs_before(&self, before: u64) -> Result<usize, Error> {
+    fn pack_runs_before(&self, before: u64, order: &mut Order) -> Result<usize, Error> {
         let written = self.slot.read(|trees| {
             let groups = fresh_before(trees, before)?;
+            for (day, _) in groups.keys() {
+                order.whole.remove(day);
+            }
             write_runs(&trees.packs, &groups, |day| file_name(day, 0, Sort::Runs))
         })?;
         let count = written.iter().map(|written| written.runs.len()).sum();
@@ -132,9 +136,12 @@ impl Packer<'_> {
     }
 
     /// Puts the small blocks of a day together, one day at a time. Says whether there was one.
-    pub(super) fn repack(&self, now: Timestamp) -> Result<bool, Error> {
+    pub(super) fn repack(&self, now: Timestamp, order: &mut Order) -> Result<bool, Error> {
         let today = day_of(now_ms(now).saturating_sub(LATE_MS));
-        let Some(day) = self.slot.read(|trees| scattered(trees, today))? else {
+        let found = self
+            .slot
+            .read(|trees| scattered(trees, today, &mut order.whole))?;
+        let Some(day) = found else {
             return Ok(false);
         };
         let (old, written) = self.slot.read(|trees| {
@@ -391,10 +398,11 @@ fn write_rollups(packs: &Packs, groups: &Groups<Old>) -> Result<Vec<Written>, Er
     Ok(written)
 }
 
-/// The newest day before `today` with a probe whose runs lie in several blocks that fit into one.
-fn scattered(trees: &Trees, today: u32) -> Result<Option<u32>, Error> {
+/// The newest day before `today` with a probe whose runs lie in several blocks that fit into one. Days that have none
+/// are added to those known to be `whole`.
+fn scattered(trees: &Trees, today: u32, whole: &mut BTreeSet<u32>) -> Result<Option<u32>, Error> {
     for day in trees.days(Sort::Runs)? {
-        if day >= today {
+        if day >= today || whole.contains(&day) {
             continue;
         }
         let mut probes = BTreeMap::<Vec<u8>, (usize, usize)>::new();
@@ -408,6 +416,7 @@ fn scattered(trees: &Trees, today: u32) -> Result<Option<u32>, Error> {
         if probes.values().any(scattered) {
             return Ok(Some(day));
         }
+        whole.insert(day);
     }
     Ok(None)
 }

@@ -1,5 +1,6 @@
 //! Looking after the store, a round at a time: pack, purge, make room.
 
+use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
 use jiff::Timestamp;
@@ -25,21 +26,47 @@ pub struct Tended {
     pub bytes: u64,
 }
 
+/// What was found in order since the store was opened, so that it need not be looked at every minute.
+#[derive(Debug, Default)]
+pub(super) struct Order {
+    /// No file lies about that nothing points to.
+    pub(super) is_swept: bool,
+    /// Days whose runs lie in as few blocks as can be.
+    pub(super) whole: BTreeSet<u32>,
+}
+
 /// Everything that is due. Blocks.
 pub(super) fn all(shared: &Shared, limits: &Limits, now: Timestamp) -> Result<Tended, Error> {
-    let _one_at_a_time = shared
+    let mut order = shared
         .tending
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
+    let tended = round(shared, limits, &mut order, now);
+    if tended.is_err() {
+        // Whatever was not finished may have left something.
+        *order = Order::default();
+    }
+    tended
+}
+
+fn round(
+    shared: &Shared,
+    limits: &Limits,
+    order: &mut Order,
+    now: Timestamp,
+) -> Result<Tended, Error> {
     let packer = Packer {
         slot: &shared.slot,
         queue: &shared.queue,
     };
     let mut tended = purge(shared, &packer, limits, now)?;
-    tended.packed = packer.runs(now)?;
+    tended.packed = packer.runs(now, order)?;
     packer.rollups(now)?;
-    packer.repack(now)?;
-    packer.sweep()?;
+    packer.repack(now, order)?;
+    if !order.is_swept {
+        packer.sweep()?;
+        order.is_swept = true;
+    }
     room::set_aside(&shared.folder);
     tended.bytes = make_room(shared, &packer, limits)?;
     Ok(tended)

@@ -350,6 +350,7 @@ async fn a_configuration_that_is_refused_is_a_ticket_until_one_is_taken() {
         probes: vec![probe("prod")],
         access: Access::default(),
         notify: None,
+        limits: authcanary::store::Limits::default(),
     };
     change
         .unbounded_send(Change::Taken(Box::new(plan)))

@@ -143,7 +143,8 @@ fn every_rule_has_a_bad_file_of_its_own() {
 fn clean_files_have_nothing_to_put_right() {
     let shipped = fs::read_dir("probes")
         .unwrap()
-        .map(|entry| entry.unwrap().path());
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "yaml"));
     for file in shipped.chain([PathBuf::from("tests/it/audit/clean.yaml")]) {
         let (code, report) = report(&file, &["--strict"]);
         assert_eq!(report["findings"], json!([]), "{}", file.display());

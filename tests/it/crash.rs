@@ -1,17 +1,20 @@
 //! The real daemon, killed again and again under load: what it said it had done is done, and nothing is counted twice.
 //!
 //! A life is one process from its start to its kill. What it promised is read from its answers and its log; what became
-//! of that is read from the store once the last life is over.
+//! of that is read from the store once the last life is over. Meanwhile a probe fails and a channel is told of it, and
+//! between two lives runs of earlier days are put into the store, which the next life has to pack, or to take away.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use authcanary::loopback::{self, Config};
-use authcanary::run::{Run, RunId};
-use authcanary::store::{Query, Rollup, Span, Store};
+use authcanary::probe::ProbeId;
+use authcanary::run::{RUN_VERSION, Run, RunId, StepRecord};
+use authcanary::store::{Batch, Limits, Query, Rollup, Span, Store};
+use authcanary::taxonomy::{Outcome, Stage};
 use jiff::Timestamp;
 use serde_json::Value as Json;
 use tempfile::TempDir;
@@ -21,6 +24,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::common::until;
+use crate::notify::receiver::{Call, Receiver};
 
 /// Kills altogether, and stores that are hit at the same time.
 const KILLS: (usize, usize) = (200, 2);
@@ -30,6 +34,15 @@ const PROBES: usize = 8;
 
 /// The probes that clients ask for without pause.
 const PRESSED: usize = 2;
+
+/// Between how many lives something old is put into the store.
+const LIVES: usize = 4;
+
+/// How many days ago these runs began: some are packed, some go.
+const DAYS_AGO: [i64; 4] = [1, 2, 5, 40];
+
+/// How many of each day.
+const OF_A_DAY: usize = 15;
 
 /// Milliseconds that a life lasts at most, from its start or from when it serves.
 const LONGEST: u64 = 900;
@@ -42,7 +55,10 @@ async fn two_hundred_kills_lose_nothing_that_was_promised() {
     let provider = loopback::start(Config::demo()).await.unwrap();
     let lanes = (0..KILLS.1).map(|lane| {
         let issuer = provider.issuer().to_owned();
-        tokio::spawn(async move { Lane::new(&issuer, lane).live(KILLS.0 / KILLS.1).await })
+        tokio::spawn(async move {
+            let lane = Lane::new(&issuer, lane, Receiver::start().await);
+            lane.live(KILLS.0 / KILLS.1).await;
+        })
     });
     for lane in futures::future::join_all(lanes).await {
         lane.unwrap();
@@ -54,8 +70,12 @@ async fn two_hundred_kills_lose_nothing_that_was_promised() {
 struct Lane {
     folder: TempDir,
     issuer: String,
+    /// Hears of the probe that fails.
+    receiver: Receiver,
     /// What the lives promised.
     promised: Promised,
+    /// Runs of earlier days that are to stay, and such that are to go.
+    old: (Vec<RunId>, Vec<RunId>),
     /// When each life began.
     births: Vec<Timestamp>,
     dice: Dice,
@@ -98,29 +118,59 @@ impl Promised {
 }
 
 impl Lane {
-    fn new(issuer: &str, number: usize) -> Self {
+    fn new(issuer: &str, number: usize, receiver: Receiver) -> Self {
         let folder = TempDir::new().unwrap();
         probe_file(folder.path(), issuer, "1s");
         let file = format!(
-            "version: 1\nlisten: 127.0.0.1:0\nprobes: [probe.yaml]\nstore: {{path: {}}}\n",
-            folder.path().join("store").display()
+            "version: 1\nlisten: 127.0.0.1:0\nprobes: [probe.yaml]\nstore: {{path: {}}}\n\
+             channels: {{hook: {{webhook: {{url: \"{}\"}}}}}}\nroutes: [{{to: [hook]}}]\n",
+            folder.path().join("store").display(),
+            receiver.url("/hook"),
         );
         std::fs::write(folder.path().join("authcanary.yaml"), file).unwrap();
         Self {
             folder,
             issuer: issuer.to_owned(),
+            receiver,
             promised: Promised::default(),
+            old: (Vec::new(), Vec::new()),
             births: Vec::new(),
             dice: Dice::new(number),
         }
     }
 
     async fn live(mut self, kills: usize) {
-        for _ in 0..kills {
+        for number in 0..kills {
+            if number % LIVES == 0 {
+                self.put_old_runs().await;
+            }
             self.life().await;
         }
         self.last_life().await;
         self.check().await;
+        self.receiver.stop().await;
+    }
+
+    /// While nobody has the store open.
+    async fn put_old_runs(&mut self) {
+        let store = Store::open(&self.store()).unwrap().store;
+        let mut batch = Batch::new();
+        for days in DAYS_AGO {
+            for n in 0..OF_A_DAY {
+                let run = old_run(n % PROBES, days, &mut self.dice);
+                batch.append(&run);
+                let horizon = Limits::default().runs.as_secs() / 86_400;
+                let is_to_go = days > horizon.cast_signed();
+                let (stay, go) = (&mut self.old.0, &mut self.old.1);
+                if is_to_go { go } else { stay }.push(run.id);
+            }
+        }
+        store.commit(batch).await.unwrap();
+        store.close().await;
+    }
+
+    fn store(&self) -> PathBuf {
+        self.folder.path().join("store")
     }
 
     /// One process, killed at a random moment: now and then while it starts.
@@ -173,17 +223,36 @@ impl Lane {
             (own >= PROBES && counted == closed + own).then_some(())
         })
         .await;
+        // Held back for a minute after the start of a process, and that over many of them.
+        let heard = |calls: &[_]| calls.iter().any(is_fired);
+        self.receiver.until(heard).await;
         life.terminate().await;
         self.promised.take(life.log.await.unwrap());
     }
 
+    /// Who was told of a failing probe may have been told twice, but under one key.
+    fn check_notices(&self) {
+        let calls = self.receiver.calls();
+        let fired = calls.iter().filter(|call| is_fired(call));
+        let keys: BTreeSet<&str> = fired.map(|call| call.header("webhook-id")).collect();
+        assert_eq!(keys.len(), 1, "{keys:?}");
+    }
+
     async fn check(&self) {
-        let opened = Store::open(&self.folder.path().join("store")).unwrap();
+        self.check_notices();
+        let packed = std::fs::read_dir(self.store().join("packs")).unwrap();
+        let packed = packed.map(|file| file.unwrap().path());
+        let packed = packed.filter(|path| path.extension().is_some_and(|it| it == "runs"));
+        assert!(packed.count() > 0, "nothing was packed in all these lives");
+        let opened = Store::open(&self.store()).unwrap();
         assert_eq!(opened.quarantined, None);
         assert!(
             opened.cut_off.is_empty(),
             "the last life closed all its runs"
         );
+        // What the last life began to look after.
+        let now = authcanary::clock::now();
+        opened.store.tend(Limits::default(), now).await.unwrap();
         let runs = all_runs(&opened.store).await;
         let by_id: HashMap<RunId, &Run> = runs.iter().map(|run| (run.id, run)).collect();
         assert_eq!(by_id.len(), runs.len(), "a run has two records");
@@ -198,6 +267,13 @@ impl Lane {
         for (id, outcome) in &self.promised.ended {
             let run = by_id.get(id).unwrap_or_else(|| panic!("run {id} is lost"));
             assert_eq!(run.outcome.as_str(), outcome, "run {id} has changed");
+        }
+        let (stay, go) = &self.old;
+        for id in stay {
+            assert!(by_id.contains_key(id), "the old run {id} is lost");
+        }
+        for id in go {
+            assert!(!by_id.contains_key(id), "the old run {id} is still there");
         }
         self.check_schedule(&runs);
         check_rollups(&opened.store, &runs).await;
@@ -233,6 +309,10 @@ fn probe_file(folder: &Path, issuer: &str, every: &str) {
         let client = "{id: demo-basic, auth: client_secret_basic, secret: {env: CRASH_SECRET}}";
         writeln!(probe, "  e{n}: {{issuer: \"{issuer}\", client: {client}}}").unwrap();
     }
+    // Told of at the first time: there is no such issuer.
+    let wrong = issuer.replace("127.0.0.1", "localhost");
+    let client = "{id: demo-basic, auth: client_secret_basic, secret: {env: CRASH_SECRET}}";
+    writeln!(probe, "  wrong: {{issuer: \"{wrong}\", client: {client}}}").unwrap();
     std::fs::write(folder.join("probe.yaml"), probe).unwrap();
 }
 
@@ -248,10 +328,10 @@ async fn check_rollups(store: &Store, runs: &[Run]) {
     let mut spans = vec![Span::new(first, last), Span::new(last, last)];
     spans.push(Span::last(jiff::SignedDuration::from_hours(72), last));
     let minute = jiff::SignedDuration::from_mins(1);
-    let mut start = first;
-    while start < last {
+    let starts = runs.iter().map(|run| run.started_at.as_second() / 60 * 60);
+    for start in starts.collect::<BTreeSet<i64>>() {
+        let start = Timestamp::from_second(start).unwrap();
         spans.push(Span::new(start, start + minute));
-        start += minute;
     }
     for span in spans {
         let mut expected = BTreeMap::<String, Rollup>::new();
@@ -274,6 +354,46 @@ async fn check_rollups(store: &Store, runs: &[Run]) {
             }
         }
     }
+}
+
+/// A good run of a whole day ago or more, at one of a few minutes of that day, of a probe that is no longer there.
+fn old_run(probe: usize, days: i64, dice: &mut Dice) -> Run {
+    let today = authcanary::clock::now().as_second() / 86_400 * 86_400;
+    let second = today - days * 86_400 + dice.below(6) as i64 * 14_000 + dice.below(60) as i64;
+    let started_at = Timestamp::from_second(second).unwrap();
+    let mut random = [0; 10];
+    random.fill_with(|| dice.below(256) as u8);
+    let id = uuid::Builder::from_unix_timestamp_millis(second as u64 * 1000, &random);
+    let step = |stage, duration_ms| StepRecord {
+        stage,
+        outcome: Outcome::Ok,
+        duration_ms,
+    };
+    Run {
+        version: RUN_VERSION,
+        id: RunId(id.into_uuid()),
+        probe: ProbeId::new("loopback", &format!("gone{probe}"), None),
+        provider: "loopback".to_owned(),
+        environment: format!("gone{probe}"),
+        location: "here".to_owned(),
+        scheduled_at: None,
+        started_at,
+        duration_ms: 30,
+        outcome: Outcome::Ok,
+        verdict: None,
+        steps: vec![
+            step(Stage::Discovery, 10),
+            step(Stage::TokenExchange, 5 + dice.below(15)),
+        ],
+        warnings: vec![],
+        evidence: None,
+    }
+}
+
+fn is_fired(call: &Call) -> bool {
+    let data = &call.json()["data"];
+    let is_of_wrong = data["alert"]["verdict"]["class"] == "issuer_mismatch";
+    data["event"] == "fired" && is_of_wrong
 }
 
 async fn all_runs(store: &Store) -> Vec<Run> {

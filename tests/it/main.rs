@@ -30,5 +30,6 @@ mod records;
 mod reload;
 mod replay;
 mod serving;
+mod store;
 mod systemd;
 mod telemetry;

@@ -2,7 +2,7 @@
 
 mod kill;
 mod outbox;
-mod receiver;
+pub(crate) mod receiver;
 mod vendors;
 
 use std::collections::BTreeMap;

@@ -2,10 +2,13 @@
 
 use std::path::Path;
 use std::process::Output;
+use std::time::Duration;
 
 use authcanary::api::{Access, Right, Token};
 use authcanary::daemon::Settings;
+use authcanary::probe::{Probe, Window};
 use authcanary::taxonomy::Class;
+use jiff::tz::TimeZone;
 use serde_json::Value as Json;
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -15,9 +18,17 @@ use crate::common::{Running, every, probe, quick, settings, start, until};
 /// Of the environment of a command.
 type Variables<'a> = &'a [(&'a str, &'a str)];
 
-/// A daemon with one run of each of two probes on record.
+/// A daemon of two probes, on the target of one of which planned work is always under way.
 async fn with_runs(store: &Path, access: Access) -> Running {
-    let slow = every(400 * 86_400, "staging");
+    let always = Window {
+        pattern: "* * * * *".to_owned(),
+        timezone: TimeZone::UTC,
+        lasts: Duration::from_secs(3600),
+    };
+    let slow = Probe {
+        maintenance: vec![always],
+        ..every(400 * 86_400, "staging")
+    };
     let settings = Settings {
         access,
         ..settings(store, vec![probe("prod"), slow])
@@ -118,6 +129,7 @@ async fn runs_are_listed_shown_and_exported() {
         ]
     );
     assert_eq!(lines[0]["probe"], "acme/prod");
+    assert_eq!(lines[1]["maintenance"], true, "{}", lines[1]);
     assert_eq!(lines[0]["interval_s"], 400.0 * 86_400.0);
     assert_eq!(
         (&lines[0]["class"], &lines[0]["stage"]),
@@ -132,6 +144,7 @@ async fn runs_are_listed_shown_and_exported() {
     let csv: Vec<&str> = csv.lines().collect();
     assert_eq!(csv.len(), 2, "{csv:?}");
     assert!(csv[0].starts_with("t,probe,") && csv[1].contains(",acme/staging,acme,staging,here,"));
+    assert!(csv[1].ends_with(",true"), "{csv:?}");
     assert_eq!(
         said(&["export", "--to", "2026-01-01T00:00:00Z"], &base).await,
         ""

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 
+use authcanary::run::RunId;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value as Json;
@@ -99,6 +100,15 @@ impl Serving {
 
     fn pid(&self) -> Pid {
         Pid::from_raw(self.process.id().cast_signed())
+    }
+
+    /// Ids of all runs, newest first.
+    pub(crate) async fn runs(&self) -> Vec<RunId> {
+        let url = format!("{}/api/v1/runs?limit=1000", self.base);
+        let body: Json = serde_json::from_str(&get(&self.client, &url).await.1).unwrap();
+        let runs = body["runs"].as_array().unwrap();
+        let ids = runs.iter().map(|run| run["id"].as_str().unwrap());
+        ids.map(|id| RunId(id.parse().unwrap())).collect()
     }
 
     async fn probes(&self) -> Vec<String> {

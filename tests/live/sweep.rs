@@ -117,6 +117,7 @@ async fn pages(daemon: &Daemon, hay: &mut Hay) {
     probes.push("generic/post/stats".to_owned());
     let place = Regex::new(r"\{[^}]+\}").unwrap();
     let route = Regex::new(r#"route\(\s*"([^"]+)""#).unwrap();
+    let place = Regex::new(r"\{[^}]+\}").unwrap();
     for route in route.captures_iter(include_str!("../../src/api.rs")) {
         let pattern = &route[1];
         let ids = match () {

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 /// What to do with a request.
 #[derive(Debug, Clone)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Status {
         status: u16,
         retry_after: Option<String>,
@@ -29,7 +29,7 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    pub(super) fn status(status: u16) -> Self {
+    pub(crate) fn status(status: u16) -> Self {
         Self::Status {
             status,
             retry_after: None,
@@ -37,18 +37,18 @@ impl Answer {
         }
     }
 
-    pub(super) fn json(value: &Value) -> Self {
+    pub(crate) fn json(value: &Value) -> Self {
         Self::status(200).body(&value.to_string())
     }
 
-    pub(super) fn retry_after(mut self, text: &str) -> Self {
+    pub(crate) fn retry_after(mut self, text: &str) -> Self {
         if let Self::Status { retry_after, .. } = &mut self {
             *retry_after = Some(text.to_owned());
         }
         self
     }
 
-    pub(super) fn body(mut self, text: &str) -> Self {
+    pub(crate) fn body(mut self, text: &str) -> Self {
         if let Self::Status { body, .. } = &mut self {
             text.clone_into(body);
         }
@@ -58,23 +58,23 @@ impl Answer {
 
 /// One request.
 #[derive(Debug, Clone)]
-pub(super) struct Call {
-    pub(super) method: String,
+pub(crate) struct Call {
+    pub(crate) method: String,
     /// With the query.
-    pub(super) path: String,
-    pub(super) headers: HeaderMap,
-    pub(super) body: String,
-    pub(super) json: Value,
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+    pub(crate) json: Value,
 }
 
 impl Call {
-    pub(super) fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)
             .map_or("", |value| value.to_str().unwrap())
     }
 
-    pub(super) fn json(&self) -> &Value {
+    pub(crate) fn json(&self) -> &Value {
         &self.json
     }
 }
@@ -89,7 +89,7 @@ struct Book {
 }
 
 /// The server.
-pub(super) struct Receiver {
+pub(crate) struct Receiver {
     address: std::net::SocketAddr,
     book: Arc<Book>,
     stop: oneshot::Sender<()>,
@@ -97,7 +97,7 @@ pub(super) struct Receiver {
 }
 
 impl Receiver {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let book = Arc::new(Book::default());
@@ -118,26 +118,26 @@ impl Receiver {
         }
     }
 
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
     /// The next request that has no answer yet gets this one.
-    pub(super) fn answer(&self, answer: Answer) {
+    pub(crate) fn answer(&self, answer: Answer) {
         self.book.answers.lock().unwrap().push_back(answer);
     }
 
     /// Every request without an answer of its own gets this one.
-    pub(super) fn always(&self, answer: Option<Answer>) {
+    pub(crate) fn always(&self, answer: Option<Answer>) {
         *self.book.usual.lock().unwrap() = answer;
     }
 
-    pub(super) fn calls(&self) -> Vec<Call> {
+    pub(crate) fn calls(&self) -> Vec<Call> {
         self.book.calls.lock().unwrap().clone()
     }
 
     /// Waits until `is_enough` is true of all requests.
-    pub(super) async fn until(&self, is_enough: impl Fn(&[Call]) -> bool) -> Vec<Call> {
+    pub(crate) async fn until(&self, is_enough: impl Fn(&[Call]) -> bool) -> Vec<Call> {
         let wait = async {
             loop {
                 let news = self.book.news.notified();
@@ -153,14 +153,14 @@ impl Receiver {
     }
 
     /// The one request.
-    pub(super) fn only(&self) -> Call {
+    pub(crate) fn only(&self) -> Call {
         let calls = self.calls();
         assert_eq!(calls.len(), 1, "{calls:#?}");
         calls.into_iter().next().unwrap()
     }
 
     /// Nothing listens any more when it returns.
-    pub(super) async fn stop(self) {
+    pub(crate) async fn stop(self) {
         let _ = self.stop.send(());
         self.server.await.unwrap();
     }
