@@ -115,7 +115,6 @@ async fn pages(daemon: &Daemon, hay: &mut Hay) {
     let mut probes = vec!["generic/basic".to_owned()];
     probes.push("generic/basic/runs".to_owned());
     probes.push("generic/post/stats".to_owned());
-    let place = Regex::new(r"\{[^}]+\}").unwrap();
     let route = Regex::new(r#"route\(\s*"([^"]+)""#).unwrap();
     let place = Regex::new(r"\{[^}]+\}").unwrap();
     for route in route.captures_iter(include_str!("../../src/api.rs")) {
