@@ -9,7 +9,7 @@ use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use anyhow::Context;
 use futures::StreamExt;
@@ -82,9 +82,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let (tell, runs) = mpsc::unbounded_channel();
     let seen = announce(args.runs, Arc::clone(&enough), tell);
     let asked = serve::stop_signal()?;
+    let is_asked = AtomicBool::new(false);
     let stop = async {
         tokio::select! {
-            () = asked => (),
+            () = asked => is_asked.store(true, Ordering::Relaxed),
             () = enough.notified() => (),
         }
     };
@@ -99,6 +100,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let story = async {
         let exit = match story::play(plot, stage).await {
             Ok(()) => Exit::Ok,
+            // The daemon went away in the middle of the story, as it was asked to.
+            Err(_) if is_asked.load(Ordering::Relaxed) => Exit::Ok,
             Err(error) => {
                 eprintln!("authcanary: {error:#}");
                 Exit::Unknown
