@@ -98,7 +98,11 @@ fn fixed(config: &Daemon) -> Vec<(&'static str, String)> {
         ("location", config.location.clone()),
         ("listen", config.listen.to_string()),
         ("public_url", format!("{:?}", config.public_url)),
-        ("store.path", format!("{:?}", config.store.path)),
+        ("store.path", config.store.path.display().to_string()),
+        (
+            "store.evidence_every",
+            config.store.evidence_every.to_string(),
+        ),
         ("browser", format!("{:?}", config.browser)),
         ("http", format!("{:?}", config.http)),
         ("egress", format!("{:?}", config.egress)),

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::Error;
 use super::block::{self, Kept, made_ms};
-use super::packs::{Entry, Sort, day_of};
+use super::packs::{Entry, Sort, day_of, parse_name};
 use super::parts::{Part, Trees};
 use super::record::{decode, encode};
 use super::rollup::{Level, Rollup};
@@ -22,10 +22,12 @@ const MOST_BYTES: usize = 256 << 20;
 /// A run belongs to the day of its id, which is made before it starts. Clocks may disagree by so much.
 const SLACK_MS: u64 = 3_600_000;
 
-/// Key of a block in the index: by sort and day, so that a day goes as a whole, then by probe.
+/// Key of a block in the index: by sort and day, so that a day goes as a whole, then by probe. A day may have several
+/// files, in which blocks of one probe lie at the same offset.
 pub(super) fn key(sort: Sort, day: u32, probe: &ProbeId, entry: &Entry) -> Vec<u8> {
+    let generation = parse_name(&entry.file).map_or(0, |(_, generation, _)| generation);
     let mut key = of_probe(sort, day, probe);
-    key.extend(entry.offset.to_be_bytes());
+    key.extend((u64::from(generation) << 48 | entry.offset).to_be_bytes());
     key
 }
 

@@ -189,6 +189,29 @@ async fn what_ends_late_finds_its_place_and_days_are_packed_together() {
     assert_eq!(runs.count(), 3, "one for each day");
 }
 
+/// Blocks of two files of a day once had one key in the index.
+#[tokio::test]
+async fn runs_that_end_late_again_and_again_take_nobodys_place() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder).store;
+    let seconds: Vec<u64> = (1..=60_u64).map(|n| n * 901).collect();
+    let (waves, mut known) = (5, Vec::new());
+    for wave in 0..waves {
+        for &second in seconds.iter().filter(|second| *second % waves == wave) {
+            store.append(&sample(second)).await.unwrap();
+            known.push(second);
+        }
+        for _ in 0..2 {
+            store.tend(everything(), at(8 * DAY)).await.unwrap();
+        }
+        for &second in &known {
+            let run = store.get(id(second)).await.unwrap();
+            assert!(run.is_some(), "{second} after wave {wave}");
+        }
+    }
+    assert_eq!(known.len(), seconds.len());
+}
+
 #[tokio::test]
 async fn many_runs_of_one_day_are_packed_before_it_is_over() {
     let folder = TempDir::new().unwrap();
