@@ -280,6 +280,8 @@ mod tests {
     #[test]
     fn a_span_takes_in_the_minutes_it_touches() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let just_begun = Span::new(at("2026-06-01T10:00:59Z"), at("2026-06-01T10:02:00.001Z"));
+        assert_eq!(just_begun.to, at("2026-06-01T10:03:00Z"));
         let span = Span::new(at("2026-06-01T10:00:59Z"), at("2026-06-01T10:02:01Z"));
         assert_eq!(
             (span.from, span.to),
