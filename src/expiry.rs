@@ -145,7 +145,7 @@ fn declared(probe: &Probe) -> Vec<Expiry> {
         ),
     ];
     let declared = all.into_iter().filter_map(|(kind, at, what)| {
-        let what = format!("{what}, as declared");
+        let what = format!("{what} (as declared)");
         Some(Expiry {
             kind,
             at: at?,

@@ -178,10 +178,10 @@ fn what_is_declared_is_known_before_the_first_run() {
         ..NOTHING
     };
     let expected = [
-        "account_password 2026-12-01T00:00:00Z: password of kim@example.com, as declared",
-        "client_key 2027-01-01T00:00:00Z: key of client canary, as declared",
-        "client_certificate 2027-02-01T00:00:00Z: certificate of client canary, as declared",
-        "client_secret 2027-03-01T00:00:00Z: secret of client canary, as declared",
+        "account_password 2026-12-01T00:00:00Z: password of kim@example.com (as declared)",
+        "client_key 2027-01-01T00:00:00Z: key of client canary (as declared)",
+        "client_certificate 2027-02-01T00:00:00Z: certificate of client canary (as declared)",
+        "client_secret 2027-03-01T00:00:00Z: secret of client canary (as declared)",
     ];
     check(expires, &[], "2026-06-01", &expected);
     check(NOTHING, &[], "2026-06-01", &[]);
@@ -360,7 +360,7 @@ fn an_error_says_what_is_over_until_a_run_passes() {
         declared,
         &[secret.clone(), good],
         "2026-06-03",
-        &["client_secret 2027-03-01T00:00:00Z: secret of client canary, as declared"],
+        &["client_secret 2027-03-01T00:00:00Z: secret of client canary (as declared)"],
     );
 
     // Each further refusal tells nothing new, and a declared end that has come explains it.
@@ -380,7 +380,7 @@ fn an_error_says_what_is_over_until_a_run_passes() {
         client_secret: Some(at("2026-05-31")),
         ..NOTHING
     };
-    let as_declared = "client_secret 2026-05-31T00:00:00Z: secret of client canary, as declared";
+    let as_declared = "client_secret 2026-05-31T00:00:00Z: secret of client canary (as declared)";
     check(past, &[secret], "2026-06-02", &[as_declared]);
 
     let cases = [

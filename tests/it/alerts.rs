@@ -298,6 +298,50 @@ async fn a_fault_that_does_not_pass_by_itself_is_not_asked_for_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_ends_soon_is_told_before_it_does() {
+    let (folder, receiver) = (TempDir::new().unwrap(), Receiver::default());
+    let url = receiver.start().await;
+    let mut ending = probe("prod");
+    ending.expires.client_secret = Some(clock::now() + SignedDuration::from_hours(60));
+    let daemon = start(
+        telling(settings(folder.path(), vec![ending]), &url),
+        quick(None),
+    )
+    .await;
+    receiver.become_states(&["fired"]).await;
+    let alerts = daemon.json("/api/v1/alerts?state=firing").await;
+    let alert = &alerts["alerts"][0];
+    assert_eq!(alert["kind"], "expiry");
+    assert_eq!(alert["scope"]["probe"], json!(["acme/prod"]));
+    let summary = alert["summary"].as_str().unwrap();
+    assert!(summary.contains("secret of client canary"), "{summary}");
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_was_put_aside_is_told() {
+    let (folder, receiver) = (TempDir::new().unwrap(), Receiver::default());
+    let url = receiver.start().await;
+    let here = || settings(folder.path(), vec![probe("prod")]);
+    let daemon = start(here(), quick(None)).await;
+    run(&daemon).await;
+    daemon.stop().await;
+    std::fs::write(folder.path().join("db/db"), [0x5a; 70_000]).unwrap();
+
+    let daemon = start(telling(here(), &url), quick(None)).await;
+    receiver.become_states(&["fired"]).await;
+    let alerts = daemon.json("/api/v1/alerts?state=firing").await;
+    let alert = &alerts["alerts"][0];
+    assert_eq!(alert["kind"], "monitor");
+    let reason = alert["reason"].as_str().unwrap();
+    assert!(reason.contains("quarantine-"), "{reason}");
+    // It goes on with an empty one.
+    assert_eq!(daemon.json("/api/v1/runs").await["runs"], json!([]));
+    run(&daemon).await;
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_end_goes_to_every_channel_that_got_the_page_whatever_the_routes_say_now() {
     let folder = TempDir::new().unwrap();
     let (one, other) = (Receiver::default(), Receiver::default());
