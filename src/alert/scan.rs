@@ -50,8 +50,10 @@ impl Limits {
 const MARGIN: f64 = 1.5;
 const LEAST_EXPECTED: f64 = 0.0005;
 const MOST_EXPECTED: f64 = 0.95;
-/// The walk back in time ends here: older runs cannot make the window stronger any more.
+/// The walk back in time ends after so many bad runs, when windows that may count have been seen: older runs cannot make
+/// the window stronger any more. Two hundred probes have so many within seconds, and still need their minutes.
 const MOST_BAD: u32 = 40;
+const SPANS_SEEN: i64 = 2;
 const LONG: u32 = 60;
 const TOO_THIN: f64 = 0.06;
 /// How open it is what kind of failure an incident brings: small, so that the kind of its first failures is expected again.
@@ -233,7 +235,8 @@ pub(super) fn strongest(lanes: &[Lane<'_>], now: i64, limits: &Limits) -> Option
                 best = Some(window);
             }
         }
-        if bad >= MOST_BAD || runs >= LONG && f64::from(bad) < TOO_THIN * f64::from(runs) {
+        let is_full = bad >= MOST_BAD && now - at >= SPANS_SEEN * limits.least_span_ms;
+        if is_full || runs >= LONG && f64::from(bad) < TOO_THIN * f64::from(runs) {
             break;
         }
     }

@@ -103,6 +103,31 @@ fn one_cause_is_one_alert_for_the_provider() {
 }
 
 #[test]
+fn two_hundred_probes_with_one_cause_are_one_alert_that_names_all() {
+    let environments: Vec<&'static str> = (0..200)
+        .map(|number| &*Box::leak(format!("tenant-{number:03}").into_boxed_str()))
+        .collect();
+    let mut timeline = Timeline::new();
+    let day = DAY / 300;
+    for round in 0..day + 12 {
+        for (index, environment) in environments.iter().enumerate() {
+            let second = 300 * round + index as i64;
+            let who = Who("acme", environment, "fra1");
+            let fails = round >= day;
+            timeline.put(&if fails {
+                bad(who, second)
+            } else {
+                good(who, second)
+            });
+            timeline.put(&good(Who("zenith", environment, "fra1"), second));
+        }
+    }
+    timeline.expect(&["opened failure [acme]"]);
+    let incident = timeline.detector.open().remove(0);
+    assert_eq!(incident.members.len(), 200);
+}
+
+#[test]
 fn providers_that_fail_together_are_our_own_fault() {
     let everyone = [PROD, STAGING, OTHER, OTHER_STAGING];
     let mut timeline = learned(&everyone);
