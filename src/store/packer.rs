@@ -19,8 +19,9 @@ use super::writer::{Change, Queue};
 use crate::probe::ProbeId;
 use crate::run::RunId;
 
-/// Runs that may lie in the database before the older of them are packed, whatever their day.
-const FRESH: usize = if cfg!(test) { 500 } else { 10_000 };
+/// Runs that may lie in the database before the older of them are packed, whatever their day. Each takes forty times as
+/// much there.
+const FRESH: usize = if cfg!(test) { 500 } else { 2_000 };
 
 /// Runs that are packed at a time.
 const STEP: usize = 20_000;
@@ -33,9 +34,6 @@ const YOUNG_MS: u64 = 10 * 60_000;
 
 /// A day is over, and its runs have ended, so long after midnight.
 const LATE_MS: u64 = 3_600_000;
-
-/// Rollups by the hour and the day that stay in the database.
-const ROLLUPS_MS: u64 = 2 * DAY_MS;
 
 /// Runs in one block at most.
 const BLOCK: usize = 4096;
@@ -101,9 +99,9 @@ impl Packer<'_> {
         Ok(count)
     }
 
-    /// Packs rollups by the hour and the day that are seldom asked for. Says how many.
+    /// Packs rollups by the hour and the day, of days that are over. Says how many.
     pub(super) fn rollups(&self, now: Timestamp) -> Result<usize, Error> {
-        let end = now_ms(now).saturating_sub(ROLLUPS_MS) / DAY_MS * DAY_MS;
+        let end = now_ms(now).saturating_sub(LATE_MS) / DAY_MS * DAY_MS;
         let end = i64::try_from(end / 1000).unwrap_or(0);
         let mut all = 0;
         // A day at a time.
