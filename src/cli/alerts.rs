@@ -8,7 +8,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::client::{Client, Form, Server};
-use super::labels::{Label, fingerprint, label, matches, who};
+use super::labels::{Label, fingerprint, label, list_of, matches, who};
 use super::{Exit, say};
 use crate::alert::{Fingerprint, State};
 use crate::api::{Alerts, Shown, Taken};
@@ -99,14 +99,8 @@ async fn list(args: ListArgs) -> anyhow::Result<Exit> {
     found
         .alerts
         .retain(|it| is_shown(it.alert.state) && fits(&it.alert, &labels));
-    if args.format == Form::Json {
-        say(&serde_json::to_string_pretty(&found)?)?;
-    } else if found.alerts.is_empty() {
-        eprintln!("no alerts");
-    } else {
-        say(&table(&found.alerts).to_string())?;
-    }
-    Ok(Exit::Ok)
+    let table = table(&found.alerts);
+    list_of("alerts", args.format, &found, &table)
 }
 
 fn table(alerts: &[Shown]) -> Table {

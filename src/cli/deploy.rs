@@ -7,7 +7,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::client::{Client, Form, Server};
-use super::labels::who;
+use super::labels::{list_of, who};
 use super::{Exit, say};
 use crate::alert::{Deploy, Scope};
 use crate::api::{Deploys, Marker};
@@ -137,14 +137,8 @@ async fn list(args: ListArgs) -> anyhow::Result<Exit> {
     let client = Client::new(&args.server).await?;
     let mut found: Deploys = client.get("deploys", &[]).await?;
     found.deploys.truncate(args.limit);
-    if args.format == Form::Json {
-        say(&serde_json::to_string_pretty(&found)?)?;
-    } else if found.deploys.is_empty() {
-        eprintln!("no markers");
-    } else {
-        say(&table(&found.deploys).to_string())?;
-    }
-    Ok(Exit::Ok)
+    let table = table(&found.deploys);
+    list_of("markers", args.format, &found, &table)
 }
 
 fn table(deploys: &[Deploy]) -> Table {

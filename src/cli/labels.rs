@@ -1,12 +1,33 @@
-//! What the commands about alerts share: labels to match, names of alerts, times, and who is asking.
+//! What the commands about alerts share: labels to match, names of alerts, times, lists, and who is asking.
 
 use std::collections::BTreeMap;
 
 use anyhow::Context;
+use comfy_table::Table;
 use jiff::{SpanRelativeTo, Timestamp};
+use serde::Serialize;
 
+use super::client::Form;
+use super::{Exit, say};
 use crate::alert::Fingerprint;
 use crate::notify::route::OneOrMany;
+
+/// Prints what the API gave, or a table of it, or that there is nothing.
+pub(super) fn list_of(
+    what: &str,
+    form: Form,
+    found: &impl Serialize,
+    table: &Table,
+) -> anyhow::Result<Exit> {
+    if form == Form::Json {
+        say(&serde_json::to_string_pretty(found)?)?;
+    } else if table.is_empty() {
+        eprintln!("no {what}");
+    } else {
+        say(&table.to_string())?;
+    }
+    Ok(Exit::Ok)
+}
 
 /// A label and a value of it.
 #[derive(Debug, Clone, PartialEq, Eq)]

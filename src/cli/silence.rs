@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::client::{Client, Form, Server};
-use super::labels::{Label, after, label, matches, typed, who};
+use super::labels::{Label, after, label, list_of, matches, typed, who};
 use super::{Exit, say};
 use crate::alert::State;
 use crate::api::{Alerts, Silences, Wanted};
@@ -137,14 +137,8 @@ async fn list(args: ListArgs) -> anyhow::Result<Exit> {
     found
         .silences
         .retain(|silence| args.all || silence.ends_at > now);
-    if args.format == Form::Json {
-        say(&serde_json::to_string_pretty(&found)?)?;
-    } else if found.silences.is_empty() {
-        eprintln!("no silences");
-    } else {
-        say(&table(&found.silences, now).to_string())?;
-    }
-    Ok(Exit::Ok)
+    let table = table(&found.silences, now);
+    list_of("silences", args.format, &found, &table)
 }
 
 fn table(silences: &[Silence], now: Timestamp) -> Table {
