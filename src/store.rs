@@ -20,6 +20,7 @@ mod rollup;
 mod room;
 mod slot;
 mod state;
+mod sums;
 mod tend;
 mod writer;
 

@@ -22,8 +22,9 @@ use super::packs::Packs;
 use super::parts::{Part, Trees};
 use crate::clock;
 
-/// Format of the whole store; each record has a version of its own besides. 1 had no rollups.
-const FORMAT: &[u8] = b"2";
+/// Format of the whole store; each record has a version of its own besides. 1 had no rollups, 2 had packed ones of a day
+/// among those of its hours, and all of it as JSON.
+const FORMAT: &[u8] = b"3";
 
 /// The default of 1 GiB is more than a daemon should take; recent runs fit in this many times over.
 const CACHE_BYTES: u64 = 32 << 20;
@@ -137,8 +138,13 @@ fn try_open(path: &Path) -> Result<Trees, Fault> {
         .map_err(|error| Fault::Unreadable(error.to_string()))?;
     match marker {
         Some(marker) if &*marker == FORMAT => Ok(trees),
-        Some(marker) if &*marker == b"1" => {
-            migrate::from_1(&trees).map_err(Fault::Ours)?;
+        Some(marker) if matches!(&*marker, b"1" | b"2") => {
+            let migrate = if &*marker == b"1" {
+                migrate::from_1
+            } else {
+                migrate::from_2
+            };
+            migrate(&trees).map_err(Fault::Ours)?;
             mark(&trees).map_err(|error| Fault::Ours(error.into()))?;
             Ok(trees)
         }
