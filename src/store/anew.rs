@@ -210,9 +210,12 @@ mod tests {
         );
     }
 
+    /// A step, and what a kill leaves there.
+    type Kill = (&'static str, fn(&Path));
+
     #[tokio::test]
     async fn a_kill_at_any_step_leaves_one_that_is_whole() {
-        let kills: [(&str, fn(&Path)); 4] = [
+        let kills: [Kill; 4] = [
             ("copying", |store| {
                 fs::create_dir(store.join(COPY)).unwrap();
                 fs::write(store.join(COPY).join("db"), "half of it").unwrap();
