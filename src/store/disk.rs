@@ -32,8 +32,8 @@ const CACHE_BYTES: u64 = 32 << 20;
 /// The database, in the folder of the store.
 pub(super) const DATABASE: &str = "db";
 
-/// How often (in milliseconds) the database cleans up a part of its file. Without that, what nobody points to any more takes twenty times
-/// the place of what is in use.
+/// How often (in milliseconds) the database cleans up a part of its file. Without that, what nobody points to any more
+/// takes twenty times the place of what is in use.
 const CLEANING_MS: u64 = 500;
 
 /// Held on the store's folder itself, so that nothing is left behind.
