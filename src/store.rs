@@ -7,6 +7,7 @@
 mod anew;
 mod block;
 mod disk;
+mod ends;
 mod filesystem;
 mod history;
 mod latency;
@@ -33,6 +34,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::task::spawn_blocking;
 
+pub use ends::Ends;
 pub use latency::Latency;
 pub use limits::{Horizon, Limits};
 pub use record::{Brief, Intent};
@@ -312,22 +314,6 @@ impl Store {
     /// Runs without their evidence, newest first.
     pub async fn list(&self, query: Query) -> Result<Vec<Run>, Error> {
         self.read(move |trees| trees.list(&query)).await
-    }
-
-    /// Runs without their evidence whose id was made in a time, the end not included, oldest first.
-    pub async fn begun_between(
-        &self,
-        from: Timestamp,
-        to: Timestamp,
-        probe: Option<ProbeId>,
-    ) -> Result<Vec<Run>, Error> {
-        self.read(move |trees| trees.between(from, to, probe.as_ref()))
-            .await
-    }
-
-    /// When the first run since a moment began; it may be a little earlier than the run itself.
-    pub async fn first_since(&self, from: Timestamp) -> Result<Option<Timestamp>, Error> {
-        self.read(move |trees| trees.first_since(from)).await
     }
 
     /// The newest runs of each probe in short, newest first.
