@@ -224,6 +224,8 @@ async fn many_runs_of_one_day_are_packed_before_it_is_over() {
         }
         store.commit(batch).await.unwrap();
     }
+    let probes = store.shared.slot.read(Trees::fresh_probes);
+    assert_eq!(probes.unwrap(), 3);
     let now = at(30_000);
     let span = Span::new(at(0), now);
     let expected = store.overview(span).await.unwrap();

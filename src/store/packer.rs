@@ -23,6 +23,9 @@ use crate::run::RunId;
 /// much there.
 const FRESH: usize = if cfg!(test) { 500 } else { 2_000 };
 
+/// And so many of each probe that has some: blocks of fewer runs press badly, and fill the index.
+const FRESH_OF_ONE: usize = 16;
+
 /// Runs that are packed at a time.
 const STEP: usize = 20_000;
 
@@ -179,7 +182,8 @@ impl Packer<'_> {
 
 /// Runs from before this moment are to be packed: whole days, or all but the youngest where there are many.
 fn before(trees: &Trees, now: Timestamp) -> Result<u64, Error> {
-    let many = trees[Part::Runs].iter().keys().nth(FRESH).transpose()?;
+    let enough = FRESH.max(FRESH_OF_ONE * trees.fresh_probes()?);
+    let many = trees[Part::Runs].iter().keys().nth(enough).transpose()?;
     Ok(match many {
         Some(_) => now_ms(now).saturating_sub(YOUNG_MS) / 60_000 * 60_000,
         None => now_ms(now).saturating_sub(LATE_MS) / DAY_MS * DAY_MS,

@@ -298,6 +298,21 @@ impl Trees {
         self[Part::ByProbe].range(first..end).rev()
     }
 
+    /// How many probes have runs that are not packed.
+    pub(super) fn fresh_probes(&self) -> Result<usize, Error> {
+        let mut count = 0;
+        let mut next = Vec::new();
+        while let Some(entry) = self[Part::ByProbe].range(next.clone()..).next() {
+            let (mut key, _) = entry.map(|(key, value)| (key.to_vec(), value))?;
+            // Past all runs of this one: names hold no byte below a space.
+            key.truncate(key.len() - 16);
+            *key.last_mut().expect("a NUL ends the name") += 1;
+            next = key;
+            count += 1;
+        }
+        Ok(count)
+    }
+
     /// Everything that was counted of a probe in a span.
     pub(super) fn stats(&self, probe: &ProbeId, span: Span) -> Result<Rollup, Error> {
         let mut sums = HashMap::new();
