@@ -47,6 +47,7 @@ use crate::probe::ProbeId;
 use crate::run::{Evidence, Run, RunId};
 use crate::taxonomy::Outcome;
 
+use block::Kept;
 use disk::Disk;
 use parts::{Part, Trees};
 use record::key_of;
@@ -288,15 +289,9 @@ impl Store {
 
     /// What was seen in a run, without the screenshot.
     pub async fn evidence(&self, id: RunId) -> Result<Option<Evidence>, Error> {
-        self.read(move |trees| {
-            // Where earlier versions put it.
-            if let Some(bytes) = trees[Part::Evidence].get(key_of(id))? {
-                return record::decode(&key_of(id), &bytes).map(Some);
-            }
-            match trees.run(id)?.and_then(|kept| kept.evidence) {
-                Some(offset) => trees.packs.evidence(id, offset),
-                None => Ok(None),
-            }
+        self.read(move |trees| match trees.run(id)? {
+            Some(kept) => trees.evidence_of(&kept),
+            None => Ok(None),
         })
         .await
     }
@@ -313,7 +308,8 @@ impl Store {
 
     /// Runs without their evidence, newest first.
     pub async fn list(&self, query: Query) -> Result<Vec<Run>, Error> {
-        self.read(move |trees| trees.list(&query)).await
+        let kept = self.read(move |trees| trees.list(&query)).await?;
+        Ok(kept.into_iter().map(|kept| kept.run).collect())
     }
 
     /// The newest runs of each probe in short, newest first.
@@ -327,6 +323,28 @@ impl Store {
                 .iter()
                 .map(|probe| trees.newest(probe, limit))
                 .collect()
+        })
+        .await
+    }
+
+    /// The newest runs of a probe with what was seen in them, newest first.
+    pub async fn newest_with_evidence(
+        &self,
+        probe: ProbeId,
+        limit: usize,
+    ) -> Result<Vec<Run>, Error> {
+        let query = Query {
+            probe: Some(probe),
+            outcome: None,
+            before: None,
+            limit,
+        };
+        self.read(move |trees| {
+            let with_evidence = |mut kept: Kept| {
+                kept.run.evidence = trees.evidence_of(&kept)?;
+                Ok(kept.run)
+            };
+            trees.list(&query)?.into_iter().map(with_evidence).collect()
         })
         .await
     }

@@ -16,7 +16,7 @@ use super::state::Kind;
 use super::writer::Change;
 use super::{Error, Query, sums};
 use crate::probe::ProbeId;
-use crate::run::{Run, RunId};
+use crate::run::{Evidence, Run, RunId};
 
 /// How many records one step of a purge takes away.
 const PURGE_STEP: usize = 500;
@@ -175,7 +175,7 @@ impl Trees {
         }
     }
 
-    pub(super) fn list(&self, query: &Query) -> Result<Vec<Run>, Error> {
+    pub(super) fn list(&self, query: &Query) -> Result<Vec<Kept>, Error> {
         let wanted = |kept: &Kept| {
             query
                 .outcome
@@ -193,7 +193,20 @@ impl Trees {
         )?);
         found.sort_by_key(|kept| std::cmp::Reverse(kept.run.id));
         found.truncate(query.limit);
-        Ok(found.into_iter().map(|kept| kept.run).collect())
+        Ok(found)
+    }
+
+    /// What was seen in a run, where that is kept.
+    pub(super) fn evidence_of(&self, kept: &Kept) -> Result<Option<Evidence>, Error> {
+        let id = kept.run.id;
+        // Where earlier versions put it.
+        if let Some(bytes) = self[Part::Evidence].get(key_of(id))? {
+            return record::decode(&key_of(id), &bytes).map(Some);
+        }
+        match kept.evidence {
+            Some(offset) => self.packs.evidence(id, offset),
+            None => Ok(None),
+        }
     }
 
     /// Runs that are not packed yet, newest first.
