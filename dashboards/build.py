@@ -52,7 +52,12 @@ def state(by="probe, location"):
 
 def quantile(q, figure, by, more="", window="[$window]"):
     buckets = of(f"{figure}_bucket", more, window)
-    return f"histogram_quantile({q}, sum by (le, {by}) (increase({buckets})))"
+    return known(f"histogram_quantile({q}, sum by (le, {by}) (increase({buckets})))")
+
+
+def known(quantile):
+    """Without those of no run at all, which are no numbers and would be shown as such."""
+    return f"{quantile} >= 0"
 
 
 def mean(figure, by, more="", window="[$window]"):
@@ -114,6 +119,7 @@ def link(title, url):
 
 
 PROBE_LINK = link("Runs of this probe", "${canary:raw}/probes/${__field.labels.probe}")
+ALERTS_LINK = link("Alerts", "${canary:raw}/alerts")
 RUNBOOK_LINK = link("Runbook", "${canary:raw}/runbooks/${__field.labels.class}")
 
 
@@ -163,7 +169,7 @@ def row(title, **more):
     return {"type": "row", "title": title, "collapsed": False, "panels": [], "gridPos": {"w": 24, "h": 1}, **more}
 
 
-def stat(title, asked, size=(4, 4), description="", unit=None, steps=((None, GREEN),), mappings=(), text="auto", **more):
+def stat(title, asked, size=(4, 4), description="", unit=None, steps=((None, GREEN),), mappings=(), text="auto", none="", links=(), **more):
     if isinstance(asked, str):
         asked = [target(asked, instant=True)]
     options = {
@@ -178,6 +184,8 @@ def stat(title, asked, size=(4, 4), description="", unit=None, steps=((None, GRE
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
     }
     defaults = {"color": {"mode": "thresholds"}, "thresholds": thresholds(*steps), "mappings": list(mappings)}
+    defaults |= {"noValue": none} if none else {}
+    defaults |= {"links": list(links)} if links else {}
     return panel("stat", title, asked, size, description, unit, options, defaults, **more)
 
 
@@ -324,15 +332,9 @@ def period(default):
     }
 
 
-CANARY = {
-    "type": "textbox",
-    "name": "canary",
-    "label": "authcanary",
-    "description": "Address of the daemon's pages, for links to runs and runbooks.",
-    "query": "http://127.0.0.1:8420",
-    "current": {"text": "http://127.0.0.1:8420", "value": "http://127.0.0.1:8420"},
-    "options": [],
-    "hide": 0,
+CANARY = choice("canary", "authcanary", "label_values(authcanary_build_info, url)", multi=False) | {
+    "description": "Address of the daemon's pages, for links to runs and runbooks, as the daemon tells it; another may be typed.",
+    "allowCustomValue": True,
 }
 METRICS = source("datasource", "Prometheus", "prometheus")
 TRACES = source("traces", "Tempo", "tempo", hide=2)
@@ -415,22 +417,29 @@ def dashboard(name, title, description, variables, panels, since="now-6h", annot
 # The dashboards.
 
 SECONDS_LEFT = ((None, RED), (0, "orange"), (3 * 86400, YELLOW), (14 * 86400, GREEN))
-EXPIRY = of("authcanary_expiry_timestamp_seconds")
+# A probe that signs in gets a new refresh token by that, so what these tell is a lifetime: no end that needs somebody.
+RENEWED = 'kind!="refresh_token"'
+
+
+def expiry(more=""):
+    return f'min by (probe, kind) ({of("authcanary_expiry_timestamp_seconds", more)})'
+
+
 DURATION, STEP = "authcanary_run_duration_seconds", "authcanary_step_duration_seconds"
 
 
-def expiry_table(size):
+def expiry_table(size, more="", description="Certificates, secrets, keys and passwords by their end. A signing key stands here for a day when it was changed in a way that breaks sign-ins."):
     left = override("Left", unit="dtdurations", thresholds=thresholds(*SECONDS_LEFT), custom__cellOptions={"type": "color-text"}, color={"mode": "thresholds"})
     at = override("At", unit="dateTimeAsIso")
     return table(
         "What expires next",
         [
-            target(f"sort({EXPIRY} - time())", ref="A", table=True),
-            target(f"{EXPIRY} * 1000", ref="B", table=True),
+            target(f"sort({expiry(more)} - time())", ref="A", table=True),
+            target(f"{expiry(more)} * 1000", ref="B", table=True),
         ],
         size,
         {"probe": "probe", "kind": "kind", "Value #A": "Left", "Value #B": "At"},
-        "Certificates, secrets, passwords and refresh tokens by their end. A signing key stands here for a day when it was changed in a way that breaks sign-ins.",
+        description,
         [left, at, override("probe", links=row_links(ROW_PROBE))],
         sort={"displayName": "Left", "desc": False},
     )
@@ -469,7 +478,7 @@ def overview():
         "The last run of each probe. Broken ones come first; the name leads to its runs.",
         [
             override("Now", mappings=state_mapping(), custom__cellOptions={"type": "color-background", "mode": "basic"}, custom__width=130),
-            override("Last success", unit="dtdurations", custom__width=190),
+            override("Last success", unit="dtdurations", custom__width=190, noValue="never"),
             override("Failed", unit="percentunit", decimals=1, thresholds=thresholds((None, GREEN), (0.01, YELLOW), (0.1, RED)), custom__cellOptions={"type": "color-text"}, color={"mode": "thresholds"}),
             override("Median", unit="s", decimals=2),
             override("probe", links=row_links(ROW_PROBE)),
@@ -490,7 +499,7 @@ def overview():
             {"id": "custom.showPoints", "value": "never"},
         ],
     }
-    slowest = f'topk(12, {quantile(0.95, STEP, "probe, stage")} > 0)'
+    slowest = f'topk(12, {quantile(0.95, STEP, "probe, stage")})'
     return dashboard(
         "overview",
         "authcanary: overview",
@@ -501,8 +510,8 @@ def overview():
             stat("Cannot sign in", count(FAILED), steps=bad, description="Probes whose last run failed."),
             stat("Not judged", count('outcome="unknown"'), steps=((None, GREEN), (1, YELLOW)), description="Probes whose last run could not be judged: a fault of the monitor, not of the provider."),
             stat("No run yet", f"count(sum by (probe, location) ({now}) == 0) or vector(0)", steps=((None, GREEN), (1, BLUE))),
-            stat("Alerts firing", "sum(authcanary_alerts_firing)", steps=bad, description="Alerts of the daemon itself."),
-            stat("Next to expire", f"min({EXPIRY} - time())", unit="dtdurations", steps=SECONDS_LEFT, description="Time that is left until the first certificate, secret, token or password ends."),
+            stat("Alerts firing", "sum(authcanary_alerts_firing)", steps=bad, links=[ALERTS_LINK], description="Alerts of the daemon itself, of all probes; leads to them."),
+            stat("Next to expire", f"min({expiry(RENEWED)}) - time()", unit="dtdurations", steps=SECONDS_LEFT, none="nothing known", description="Time that is left until the first certificate, secret, key or password ends."),
             sign_ins,
             timeline("How it went", [target(state(), "{{probe}} {{location}}")], (24, 9), "The last outcome of each probe over time.", [PROBE_LINK, traces_link("probe")]),
             lines(
@@ -516,7 +525,7 @@ def overview():
             ),
             bars("Slowest stages", [target(slowest, "{{probe}} {{stage}}", instant=True)], (12, 10), "95th percentile of the time a stage took, the slowest twelve.", links=[PROBE_LINK]),
             failures_table((12, 10)),
-            expiry_table((24, 9)),
+            expiry_table((24, 9), RENEWED),
         ],
     )
 
@@ -554,14 +563,14 @@ def provider():
                 "Whole sign-ins that passed.",
                 "s",
             ),
-            heatmap("Sign-ins by duration", [target(f'sum by (le) (increase({of(DURATION + "_bucket", PASSED, "[$__interval]")}))', "{{le}}", heatmap=True, exemplar=True)], (12, 9), "How many runs took how long.", interval="5m"),
+            heatmap("Sign-ins by duration", [target(f'round(sum by (le) (increase({of(DURATION + "_bucket", PASSED, "[$__rate_interval]")})))', "{{le}}", heatmap=True, exemplar=True)], (12, 9), "How many runs took how long.", interval="5m"),
             lines("Where the time goes", [target(mean(STEP, "stage"), "{{stage}}")], (12, 10), "Mean time of each stage, one on the other.", "s", draw=AREA),
             lines("95th percentile of each stage", [target(quantile(0.95, STEP, "stage, environment"), "{{stage}} {{environment}}", exemplar=True)], (12, 10), "", "s"),
             row("Failures"),
             lines("Outcomes", [target(by_outcome, "{{outcome}}")], (12, 8), "Runs by outcome.", "short", draw=BARS, overrides=colors(OUTCOMES), interval="5m"),
             lines("Classes", [target(by_class, "{{stage}} · {{class}}")], (12, 8), "What failed, over time. A bar leads to its runbook.", "short", draw=BARS, links=[RUNBOOK_LINK, traces_link("class")], interval="5m"),
             failures_table((12, 9)),
-            expiry_table((12, 9)),
+            expiry_table((12, 9), description="Certificates, secrets, keys and passwords by their end, and the refresh token of the last run, which shows how long those of users live. A signing key stands here for a day when it was changed in a way that breaks sign-ins."),
             lines("Clock of the provider", [target(of("authcanary_clock_offset_seconds"), "{{probe}} {{location}}")], (24, 7), "Ahead of ours, or behind when below zero.", "s", limits=((30, RED),), least=None),
         ],
     )
@@ -594,6 +603,7 @@ def release():
         return f"sum by (probe, stage, class, cause) (increase({selector})) > 0"
 
     percent = {"unit": "percentunit", "decimals": 1}
+    markers = f"max by (provider, environment) ({of('authcanary_last_deploy_timestamp_seconds')})"
     return dashboard(
         "release",
         "authcanary: release",
@@ -602,7 +612,7 @@ def release():
         [
             stat("Failed, before", [target(ratio(before), "{{environment}}", instant=True)], (6, 5), "Share of the judged runs that failed in the time before the deploy.", "percentunit", ((None, GREEN), (0.01, YELLOW), (0.1, RED))),
             stat("Failed, after", [target(ratio(after), "{{environment}}", instant=True)], (6, 5), "The same for as long after it.", "percentunit", ((None, GREEN), (0.01, YELLOW), (0.1, RED))),
-            stat("Runs, before and after", pair(lambda window: runs('outcome!="unknown"', "provider", window), "{{provider}}"), (6, 5), "How much the figures beside stand on.", "short", ((None, BLUE),)),
+            stat("Runs, before and after", pair(lambda window: f"""round({runs('outcome!="unknown"', "provider", window)})""", "{{provider}}"), (6, 5), "How much the figures beside stand on.", "short", ((None, BLUE),)),
             stat("Deploy", "$deploy * 1000", (6, 5), "What is compared around.", "dateTimeAsIso", ((None, "purple"),)),
             table(
                 "Each probe, before and after",
@@ -635,7 +645,19 @@ def release():
             bars("Stages: after, as a multiple of before", [target(f"topk(12, ({mean(STEP, 'stage', window=after)}) / ({mean(STEP, 'stage', window=before)}))", "{{stage}}", instant=True)], (12, 9), "Mean time of each stage after the deploy, divided by that before.", "none"),
             lines("Failure ratio", [target(failure_ratio("probe, location"), "{{probe}} {{location}}")], (12, 9), "Deploys are marked.", "percentunit", links=[PROBE_LINK, traces_link("probe")]),
             lines("95th percentile of a sign-in", [target(quantile(0.95, DURATION, "probe, location", PASSED), "{{probe}} {{location}}", exemplar=True)], (12, 9), "Deploys are marked.", "s", links=[PROBE_LINK]),
-            lines("Classes", [target(counted("authcanary_failures_total", "stage, class"), "{{stage}} · {{class}}")], (24, 8), "What failed, over time.", "short", draw=BARS, links=[RUNBOOK_LINK, traces_link("class")], interval="1m"),
+            lines("Classes", [target(counted("authcanary_failures_total", "stage, class"), "{{stage}} · {{class}}")], (12, 9), "What failed, over time.", "short", draw=BARS, links=[RUNBOOK_LINK, traces_link("class")], interval="1m"),
+            table(
+                "Newest deploys",
+                [
+                    target(f"{markers} * 1000", ref="A", table=True),
+                    target(f"time() - {markers}", ref="B", table=True),
+                ],
+                (12, 9),
+                {"provider": "provider", "environment": "environment", "Value #A": "At", "Value #B": "Ago"},
+                "The newest marker of each environment. The figures above are around the newest of them all: choose one environment to see them around its own.",
+                [override("At", unit="dateTimeAsIso"), override("Ago", unit="dtdurations")],
+                sort={"displayName": "Ago", "desc": False},
+            ),
         ],
         since="now-3h",
     )
@@ -646,11 +668,14 @@ def monitor():
         labels = ",".join(part for part in (OF_DAEMON, more) if part)
         return f"{name}{{{labels}}}{window}"
 
+    def started(name, more="", window=""):
+        return of(name, ",".join(part for part in (OF_DAEMON, more) if part), window)
+
     late = own("authcanary_start_lateness_seconds_bucket", "", "[$window]")
-    unknown = f'sum by (stage, class) ({own("authcanary_failures_total", CAUSE)}) - (sum by (stage, class) ({own("authcanary_failures_total", CAUSE)} offset $__interval) or sum by (stage, class) ({own("authcanary_failures_total", CAUSE)}) * 0)'
-    all_runs = f'sum(increase({own("authcanary_runs_total", "", "[$window]")}))'
+    by_class = counted("authcanary_failures_total", "stage, class", f"{OF_DAEMON},{CAUSE}")
+    all_runs = f'sum(increase({started("authcanary_runs_total", "", "[$window]")}))'
     not_judged = 'outcome="unknown"'
-    unknown_runs = f'sum(increase({own("authcanary_runs_total", not_judged, "[$window]")}))'
+    unknown_runs = f'sum(increase({started("authcanary_runs_total", not_judged, "[$window]")}))'
     yes, no = {"text": "yes", "color": GREEN, "index": 0}, {"text": "no", "color": RED, "index": 1}
     taken = [{"type": "value", "options": {"1": yes, "0": no}}]
     fine = [{"type": "value", "options": {"0": {"text": "sound", "color": GREEN, "index": 0}, "1": {"text": "moved aside", "color": RED, "index": 1}}}]
@@ -659,8 +684,8 @@ def monitor():
     return dashboard(
         "monitor",
         "authcanary: the monitor itself",
-        "Whether authcanary itself is well: what it could not judge, how late it starts, its browsers, its store, its notices.",
-        [METRICS, instance, period("30m"), CANARY],
+        "Whether authcanary itself is well: what it could not judge, how late it starts, its browsers, its store, its notices. Provider, environment and location choose among the runs; all else is of the whole daemon.",
+        [METRICS, instance, providers(True), ENVIRONMENT, LOCATION, period("30m"), CANARY],
         [
             stat("Version", [target(own("authcanary_build_info"), "{{version}} at {{location}}", instant=True)], (6, 4), steps=((None, BLUE),), text="name"),
             stat("Configuration taken", [target(f'min({own("authcanary_config_last_reload_successful")})', instant=True)], (4, 4), "Whether the last configuration was taken over. When not, the one before is in use.", mappings=taken),
@@ -668,10 +693,10 @@ def monitor():
             stat("Not judged", f"{unknown_runs} / ({all_runs} > 0)", (5, 4), "Share of the runs that could not be judged.", "percentunit", ((None, GREEN), (0.05, YELLOW), (0.2, RED))),
             stat("Oldest notice waiting", f'max({own("authcanary_notification_oldest_pending_seconds")})', (5, 4), "How long a notice has waited for a channel to take it.", "dtdurations", ((None, GREEN), (60, YELLOW), (300, RED))),
             row("Runs"),
-            lines("Runs that could not be judged", [target(f"clamp_min({unknown}, 0) > 0", "{{stage}} · {{class}}")], (12, 8), "By class. A bar leads to its runbook.", "short", draw=BARS, links=[RUNBOOK_LINK], interval="5m"),
-            lines("Runs", [target(f'sum by (instance) (rate({own("authcanary_runs_total", "", "[$window]")})) * 60', "{{instance}}")], (12, 8), "Runs a minute.", "short"),
-            lines("Lateness of starts", targets(*[(f"histogram_quantile({q}, sum by (le) (increase({late})))", f"p{int(q * 100)}") for q in (0.5, 0.95, 0.99)]), (12, 8), "Between the time a run was due and its start.", "s", limits=((5, RED),)),
-            lines("Time since the last run", [target(f'topk(10, time() - ({own("authcanary_last_run_timestamp_seconds")} > 0))', "{{probe}} {{location}}")], (12, 8), "The ten probes that ran the longest ago.", "dtdurations", links=[PROBE_LINK]),
+            lines("Runs that could not be judged", [target(by_class, "{{stage}} · {{class}}")], (12, 8), "By class. A bar leads to its runbook.", "short", draw=BARS, links=[RUNBOOK_LINK], interval="5m"),
+            lines("Runs", [target(f'sum by (instance) (rate({started("authcanary_runs_total", "", "[$window]")})) * 60', "{{instance}}")], (12, 8), "Runs a minute.", "short"),
+            lines("Lateness of starts", targets(*[(known(f"histogram_quantile({q}, sum by (le) (increase({late})))"), f"p{int(q * 100)}") for q in (0.5, 0.95, 0.99)]), (12, 8), "Between the time a run was due and its start.", "s", limits=((5, RED),)),
+            lines("Time since the last run", [target(f'topk(10, time() - ({started("authcanary_last_run_timestamp_seconds")} > 0))', "{{probe}} {{location}}")], (12, 8), "The ten probes that ran the longest ago.", "dtdurations", links=[PROBE_LINK]),
             row("Browser, store, telemetry"),
             lines("Browser sessions", [target(own("authcanary_browser_sessions"), "{{instance}}")], (8, 8), "In use. When all are, runs wait, and those that wait too long are `overloaded`.", "short", draw={"lineInterpolation": "stepAfter"}),
             lines("Size of the store", [target(own("authcanary_store_bytes"), "{{instance}}")], (8, 8), "On disk.", "bytes"),

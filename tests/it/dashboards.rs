@@ -189,6 +189,55 @@ fn dashboards_import_cleanly() {
     }
 }
 
+/// The alerts of the rules, each as its lines.
+fn alerts() -> Vec<(String, String)> {
+    let text = rules("alerts");
+    let alerts: Vec<_> = text
+        .split("- alert: ")
+        .skip(1)
+        .map(|rest| {
+            let (name, body) = rest.split_once('\n').unwrap();
+            (name.to_owned(), body.to_owned())
+        })
+        .collect();
+    assert!(alerts.len() > 15, "{}", alerts.len());
+    alerts
+}
+
+/// Whoever is told knows what to do, and where more of it stands.
+#[test]
+fn every_alert_says_what_to_do_and_leads_to_its_section() {
+    let document = fs::read_to_string("docs/prometheus.md").unwrap();
+    let sections = document.matches("\n## ").count();
+    assert_eq!(sections, alerts().len(), "sections without an alert");
+    for (name, body) in alerts() {
+        let is_severe = ["page", "ticket"].map(|word| format!("labels: {{severity: {word}}}"));
+        let is_severe = is_severe.iter().any(|labels| body.contains(labels));
+        assert!(is_severe, "{name} has no severity");
+        for annotation in ["summary: ", "description: "] {
+            assert!(body.contains(annotation), "{name} has no {annotation}");
+        }
+        let anchor = format!("/runbooks/prometheus#{}'", name.to_lowercase());
+        assert!(body.contains(&anchor), "{name} does not lead to {anchor}");
+        let heading = format!("\n## {name}\n\n");
+        assert!(document.contains(&heading), "no section on {name}");
+    }
+}
+
+/// `promtool test rules` says whether they pass; this says that none is left out, neither as it fires nor as it does not.
+#[test]
+fn every_alert_is_tested_firing_and_quiet() {
+    let tests = fs::read_to_string("dashboards/prometheus/tests.yaml").unwrap();
+    for (name, _) in alerts() {
+        let case = Regex::new(&format!(r"alertname: {name}(?:,|\n)\s*eval_time: \w+(?:,|\n)\s*exp_alerts:(.*)")).unwrap();
+        let (quiet, firing): (Vec<_>, Vec<_>) = case
+            .captures_iter(&tests)
+            .partition(|found| found[1].trim().starts_with("[]"));
+        assert!(!firing.is_empty(), "{name} is never seen firing");
+        assert!(!quiet.is_empty(), "{name} is never seen quiet");
+    }
+}
+
 /// Each has a number, a title and a place of its own.
 fn check_panels(name: &str, panels: &[Value]) {
     let mut taken = BTreeSet::new();
