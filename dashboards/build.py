@@ -65,12 +65,23 @@ def mean(figure, by, more="", window="[$window]"):
     return f'{total} / (sum by ({by}) (increase({of(figure + "_count", more, window)})) > 0)'
 
 
-def counted(figure, by, more=""):
-    """How much a counter grew within a point of the graph, from the very first time on: `increase` sees no growth in a
-    series that begins with a one."""
-    now = f"sum by ({by}) ({of(figure, more)})"
-    before = f'sum by ({by}) ({of(figure, more)} offset $__interval)'
-    return f"clamp_min({now} - ({before} or {now} * 0), 0) > 0"
+def grown(now, series, then):
+    """How much each counter grew. `increase` sees no growth in a series that begins with a one; what is less than before
+    has begun anew at zero."""
+    return f"({now} - last_over_time({series}[1d]{then})) >= 0 or {now}"
+
+
+def counted(series, by, least="> 0"):
+    """How much counters grew within a point of the graph, without what rounds off at the edges of `increase`."""
+    return f"sum by ({by}) ({grown(series, series, ' offset $__interval')}) {least}".strip()
+
+
+def tally(series, by, end="", start=" offset $window"):
+    """How much counters grew within a window, which may hold a restart: the larger of the two that each miss something,
+    `increase` the first of a series, the difference what was before the restart."""
+    difference = grown(f"last_over_time({series}[$window]{end})", series, start)
+    increase = f"increase({series}[$window]{end})"
+    return f"round(sum by ({by}) (({increase} > ({difference})) or ({difference}))) > 0"
 
 
 # How it looks.
@@ -189,7 +200,7 @@ def stat(title, asked, size=(4, 4), description="", unit=None, steps=((None, GRE
     return panel("stat", title, asked, size, description, unit, options, defaults, **more)
 
 
-def lines(title, asked, size=(12, 8), description="", unit=None, draw=(), overrides=(), links=(), limits=(), least=0, **more):
+def lines(title, asked, size=(12, 8), description="", unit=None, draw=(), overrides=(), links=(), limits=(), least=0, none="", **more):
     custom = {
         "drawStyle": "line",
         "lineInterpolation": "linear",
@@ -202,6 +213,7 @@ def lines(title, asked, size=(12, 8), description="", unit=None, draw=(), overri
         "thresholdsStyle": {"mode": "line" if limits else "off"},
     } | dict(draw)
     defaults = {"custom": custom, "links": list(links)}
+    defaults |= {"noValue": none} if none else {}
     if least is not None:
         defaults["min"] = least
     if limits:
@@ -217,7 +229,7 @@ BARS = {"drawStyle": "bars", "fillOpacity": 80, "lineWidth": 0, "stacking": {"mo
 AREA = {"fillOpacity": 60, "lineWidth": 1, "stacking": {"mode": "normal", "group": "A"}}
 
 
-def table(title, asked, size, columns, description="", overrides=(), sort=None, **more):
+def table(title, asked, size, columns, description="", overrides=(), sort=None, none="", **more):
     """`columns` are field names and what they are called, in order; all others are hidden."""
     options = {"frameIndex": 0, "showHeader": True, "cellHeight": "sm", "sortBy": [sort] if sort else []}
     transformations = [
@@ -230,6 +242,7 @@ def table(title, asked, size, columns, description="", overrides=(), sort=None, 
         }},
     ]
     defaults = {"custom": {"align": "auto", "cellOptions": {"type": "auto"}, "filterable": False, "inspect": False}}
+    defaults |= {"noValue": none} if none else {}
     return panel("table", title, asked, size, description, None, options, defaults, list(overrides), transformations=transformations, **more)
 
 
@@ -442,19 +455,20 @@ def expiry_table(size, more="", description="Certificates, secrets, keys and pas
         description,
         [left, at, override("probe", links=row_links(ROW_PROBE))],
         sort={"displayName": "Left", "desc": False},
+        none="nothing known",
     )
 
 
 def failures_table(size, by="probe, stage, class, cause"):
-    grown = f'sum by ({by}) ({of("authcanary_failures_total")}) - (sum by ({by}) ({of("authcanary_failures_total")} offset $window) or sum by ({by}) ({of("authcanary_failures_total")}) * 0)'
     return table(
         "What failed",
-        [target(f"sort_desc({grown} > 0)", table=True)],
+        [target(f"sort_desc({tally(of('authcanary_failures_total'), by)})", table=True)],
         size,
         {"probe": "probe", "stage": "stage", "class": "class", "cause": "cause", "Value": "Runs"},
-        "Verdicts of the chosen time. The class leads to its runbook.",
+        "Verdicts, over as long as is chosen above. The class leads to its runbook.",
         [override("class", links=row_links(ROW_RUNBOOK)), override("probe", links=row_links(ROW_PROBE))],
         sort={"displayName": "Runs", "desc": True},
+        none="nothing failed",
     )
 
 
@@ -531,8 +545,8 @@ def overview():
 
 
 def provider():
-    by_class = counted("authcanary_failures_total", "stage, class")
-    by_outcome = counted("authcanary_runs_total", "outcome")
+    by_class = counted(of("authcanary_failures_total"), "stage, class")
+    by_outcome = counted(of("authcanary_runs_total"), "outcome")
     return dashboard(
         "provider",
         "authcanary: one provider",
@@ -568,7 +582,7 @@ def provider():
             lines("95th percentile of each stage", [target(quantile(0.95, STEP, "stage, environment"), "{{stage}} {{environment}}", exemplar=True)], (12, 10), "", "s"),
             row("Failures"),
             lines("Outcomes", [target(by_outcome, "{{outcome}}")], (12, 8), "Runs by outcome.", "short", draw=BARS, overrides=colors(OUTCOMES), interval="5m"),
-            lines("Classes", [target(by_class, "{{stage}} · {{class}}")], (12, 8), "What failed, over time. A bar leads to its runbook.", "short", draw=BARS, links=[RUNBOOK_LINK, traces_link("class")], interval="5m"),
+            lines("Classes", [target(by_class, "{{stage}} · {{class}}")], (12, 8), "What failed, over time. A bar leads to its runbook.", "short", draw=BARS, links=[RUNBOOK_LINK, traces_link("class")], interval="5m", none="nothing failed"),
             failures_table((12, 9)),
             expiry_table((12, 9), description="Certificates, secrets, keys and passwords by their end, and the refresh token of the last run, which shows how long those of users live. A signing key stands here for a day when it was changed in a way that breaks sign-ins."),
             lines("Clock of the provider", [target(of("authcanary_clock_offset_seconds"), "{{probe}} {{location}}")], (24, 7), "Ahead of ours, or behind when below zero.", "s", limits=((30, RED),), least=None),
@@ -598,9 +612,10 @@ def release():
     def median(window):
         return quantile(0.5, DURATION, "probe, location", PASSED, window)
 
-    def failed(window):
-        selector = of("authcanary_failures_total", "", window)
-        return f"sum by (probe, stage, class, cause) (increase({selector})) > 0"
+    kind = "probe, stage, class, cause"
+    failures = of("authcanary_failures_total")
+    failed_before = tally(failures, kind, " @ $deploy", " @ $deploy offset $window")
+    failed_after = tally(failures, kind, " @ $deploy offset -$window", " @ $deploy")
 
     percent = {"unit": "percentunit", "decimals": 1}
     markers = f"max by (provider, environment) ({of('authcanary_last_deploy_timestamp_seconds')})"
@@ -636,16 +651,17 @@ def release():
             ),
             table(
                 "New since the deploy",
-                [target(f"({failed(after)}) unless on (probe, stage, class, cause) ({failed(before)})", table=True)],
+                [target(f"({failed_after}) unless on ({kind}) ({failed_before})", table=True)],
                 (12, 9),
                 {"probe": "probe", "stage": "stage", "class": "class", "cause": "cause", "Value": "Runs"},
-                "Verdicts that came after the deploy and not before. A kind that never happened before counts from its second run on.",
+                "Verdicts that came in as long after the deploy as is chosen above, and not in as long before it.",
                 [override("class", links=row_links(ROW_RUNBOOK)), override("probe", links=row_links(ROW_PROBE)), override("Runs", decimals=0)],
+                none="nothing new",
             ),
-            bars("Stages: after, as a multiple of before", [target(f"topk(12, ({mean(STEP, 'stage', window=after)}) / ({mean(STEP, 'stage', window=before)}))", "{{stage}}", instant=True)], (12, 9), "Mean time of each stage after the deploy, divided by that before.", "none"),
+            bars("Stages: after, as a multiple of before", [target(f"topk(12, ({mean(STEP, 'stage', window=after)}) / ({mean(STEP, 'stage', window=before)} > 0))", "{{stage}}", instant=True)], (12, 9), "Mean time of each stage after the deploy, divided by that before.", "none"),
             lines("Failure ratio", [target(failure_ratio("probe, location"), "{{probe}} {{location}}")], (12, 9), "Deploys are marked.", "percentunit", links=[PROBE_LINK, traces_link("probe")]),
             lines("95th percentile of a sign-in", [target(quantile(0.95, DURATION, "probe, location", PASSED), "{{probe}} {{location}}", exemplar=True)], (12, 9), "Deploys are marked.", "s", links=[PROBE_LINK]),
-            lines("Classes", [target(counted("authcanary_failures_total", "stage, class"), "{{stage}} · {{class}}")], (12, 9), "What failed, over time.", "short", draw=BARS, links=[RUNBOOK_LINK, traces_link("class")], interval="1m"),
+            lines("Classes", [target(counted(of("authcanary_failures_total"), "stage, class"), "{{stage}} · {{class}}")], (12, 9), "What failed, over time.", "short", draw=BARS, links=[RUNBOOK_LINK, traces_link("class")], interval="1m", none="nothing failed"),
             table(
                 "Newest deploys",
                 [
@@ -657,6 +673,7 @@ def release():
                 "The newest marker of each environment. The figures above are around the newest of them all: choose one environment to see them around its own.",
                 [override("At", unit="dateTimeAsIso"), override("Ago", unit="dtdurations")],
                 sort={"displayName": "Ago", "desc": False},
+                none="no marker was posted",
             ),
         ],
         since="now-3h",
@@ -672,7 +689,7 @@ def monitor():
         return of(name, ",".join(part for part in (OF_DAEMON, more) if part), window)
 
     late = own("authcanary_start_lateness_seconds_bucket", "", "[$window]")
-    by_class = counted("authcanary_failures_total", "stage, class", f"{OF_DAEMON},{CAUSE}")
+    by_class = counted(started("authcanary_failures_total", CAUSE), "stage, class")
     all_runs = f'sum(increase({started("authcanary_runs_total", "", "[$window]")}))'
     not_judged = 'outcome="unknown"'
     unknown_runs = f'sum(increase({started("authcanary_runs_total", not_judged, "[$window]")}))'
@@ -680,7 +697,7 @@ def monitor():
     taken = [{"type": "value", "options": {"1": yes, "0": no}}]
     fine = [{"type": "value", "options": {"0": {"text": "sound", "color": GREEN, "index": 0}, "1": {"text": "moved aside", "color": RED, "index": 1}}}]
     instance = choice("instance", "Daemon", "label_values(authcanary_build_info, instance)")
-    notices = f'sum by (channel, result) (increase({own("authcanary_notifications_total", "", "[$window]")}))'
+    notices = counted(own("authcanary_notifications_total"), "channel, result", "")
     return dashboard(
         "monitor",
         "authcanary: the monitor itself",
@@ -693,7 +710,7 @@ def monitor():
             stat("Not judged", f"{unknown_runs} / ({all_runs} > 0)", (5, 4), "Share of the runs that could not be judged.", "percentunit", ((None, GREEN), (0.05, YELLOW), (0.2, RED))),
             stat("Oldest notice waiting", f'max({own("authcanary_notification_oldest_pending_seconds")})', (5, 4), "How long a notice has waited for a channel to take it.", "dtdurations", ((None, GREEN), (60, YELLOW), (300, RED))),
             row("Runs"),
-            lines("Runs that could not be judged", [target(by_class, "{{stage}} · {{class}}")], (12, 8), "By class. A bar leads to its runbook.", "short", draw=BARS, links=[RUNBOOK_LINK], interval="5m"),
+            lines("Runs that could not be judged", [target(by_class, "{{stage}} · {{class}}")], (12, 8), "By class. A bar leads to its runbook.", "short", draw=BARS, links=[RUNBOOK_LINK], interval="5m", none="all could be judged"),
             lines("Runs", [target(f'sum by (instance) (rate({started("authcanary_runs_total", "", "[$window]")})) * 60', "{{instance}}")], (12, 8), "Runs a minute.", "short"),
             lines("Lateness of starts", targets(*[(known(f"histogram_quantile({q}, sum by (le) (increase({late})))"), f"p{int(q * 100)}") for q in (0.5, 0.95, 0.99)]), (12, 8), "Between the time a run was due and its start.", "s", limits=((5, RED),)),
             lines("Time since the last run", [target(f'topk(10, time() - ({started("authcanary_last_run_timestamp_seconds")} > 0))', "{{probe}} {{location}}")], (12, 8), "The ten probes that ran the longest ago.", "dtdurations", links=[PROBE_LINK]),
@@ -704,8 +721,8 @@ def monitor():
             lines("Changes that wait for room", [target(own("authcanary_store_waiting_changes"), "{{instance}}")], (12, 8), "Kept in memory because the disk is full; a restart loses them.", "short", limits=((1, RED),)),
             lines("Telemetry lost", [target(f'sum by (signal, reason) (increase({own("authcanary_otlp_lost_total", "", "[$window]")}))', "{{signal}} {{reason}}")], (12, 8), "Spans, log records and rounds of figures that the collector did not get.", "short"),
             row("Alerts and notices"),
-            lines("Alerts firing", [target(f'sum by (severity, kind) ({own("authcanary_alerts_firing")})', "{{severity}} {{kind}}")], (8, 8), "", "short", draw=AREA | {"lineInterpolation": "stepAfter"}),
-            lines("Notices", [target(notices, "{{channel}} {{result}}")], (8, 8), "What came of handing them to channels.", "short", draw=BARS | {"stacking": {"mode": "none", "group": "A"}}),
+            lines("Alerts firing", [target(f'sum by (severity, kind) ({own("authcanary_alerts_firing")}) > 0', "{{severity}} {{kind}}")], (8, 8), "", "short", none="none", draw=AREA | {"lineInterpolation": "stepAfter"}),
+            lines("Notices", [target(notices, "{{channel}} {{result}}")], (8, 8), "What came of handing them to channels.", "short", draw=BARS | {"stacking": {"mode": "none", "group": "A"}}, interval="5m"),
             lines("Age of the oldest notice waiting", [target(own("authcanary_notification_oldest_pending_seconds"), "{{instance}}")], (8, 8), "", "dtdurations", limits=((300, RED),)),
         ],
         annotations=(),

@@ -105,6 +105,7 @@ fn only_labels_that_exist_are_grouped_by() {
     for (file, text) in texts {
         let grouped = grouping.captures_iter(&text).flat_map(|found| {
             let labels = found[1].split(',').map(|label| label.trim().to_owned());
+            let labels = labels.filter(|label| !label.is_empty());
             labels.collect::<Vec<_>>()
         });
         let shown = legend.captures_iter(&text).map(|found| found[1].to_owned());
@@ -229,7 +230,10 @@ fn every_alert_says_what_to_do_and_leads_to_its_section() {
 fn every_alert_is_tested_firing_and_quiet() {
     let tests = fs::read_to_string("dashboards/prometheus/tests.yaml").unwrap();
     for (name, _) in alerts() {
-        let case = Regex::new(&format!(r"alertname: {name}(?:,|\n)\s*eval_time: \w+(?:,|\n)\s*exp_alerts:(.*)")).unwrap();
+        let case = Regex::new(&format!(
+            r"alertname: {name}(?:,|\n)\s*eval_time: \w+(?:,|\n)\s*exp_alerts:(.*)"
+        ))
+        .unwrap();
         let (quiet, firing): (Vec<_>, Vec<_>) = case
             .captures_iter(&tests)
             .partition(|found| found[1].trim().starts_with("[]"));
