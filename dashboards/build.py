@@ -721,7 +721,7 @@ def monitor():
             lines("Changes that wait for room", [target(own("authcanary_store_waiting_changes"), "{{instance}}")], (12, 8), "Kept in memory because the disk is full; a restart loses them.", "short", limits=((1, RED),)),
             lines("Telemetry lost", [target(f'sum by (signal, reason) (increase({own("authcanary_otlp_lost_total", "", "[$window]")}))', "{{signal}} {{reason}}")], (12, 8), "Spans, log records and rounds of figures that the collector did not get.", "short"),
             row("Alerts and notices"),
-            lines("Alerts firing", [target(f'sum by (severity, kind) ({own("authcanary_alerts_firing")}) > 0', "{{severity}} {{kind}}")], (8, 8), "", "short", none="none", draw=AREA | {"lineInterpolation": "stepAfter"}),
+            lines("Alerts firing", [target(f'sum by (severity, kind) ({own("authcanary_alerts_firing")})', "{{severity}} {{kind}}")], (8, 8), "", "short", draw=AREA | {"lineInterpolation": "stepAfter"}),
             lines("Notices", [target(notices, "{{channel}} {{result}}")], (8, 8), "What came of handing them to channels.", "short", draw=BARS | {"stacking": {"mode": "none", "group": "A"}}, interval="5m"),
             lines("Age of the oldest notice waiting", [target(own("authcanary_notification_oldest_pending_seconds"), "{{instance}}")], (8, 8), "", "dtdurations", limits=((300, RED),)),
         ],

@@ -7,11 +7,12 @@ use std::process::Command;
 use regex::{Captures, Regex};
 use serde_json::{Value, json};
 
-/// Born at 10 min with its first failure; three of them, then a restart at 20 min, then two more.
-const FAILURES: &str = "_x10 1 2 3 3x6 0x5 1 2 2x30";
+/// Born at 10 min with its first failure, two more at 35 min, a restart at 41 min, and again two.
+const FAILURES: &str = "_x10 1 1x23 2 3 3x3 0x4 1 2 2x40";
 const LABELS: &str = r#"provider="acme",environment="prod",probe="acme/prod",location="fra1""#;
 const VERDICT: &str = r#"stage="token_exchange",class="invalid_client",cause="credential""#;
-const KIND: &str = r#"{probe="acme/prod",stage="token_exchange",class="invalid_client",cause="credential"}"#;
+const KIND: &str =
+    r#"{probe="acme/prod",stage="token_exchange",class="invalid_client",cause="credential"}"#;
 
 /// The first expression of a panel, with everything chosen.
 fn expression(dashboard: &str, title: &str, deploy_s: u32) -> String {
@@ -48,17 +49,18 @@ fn failures_are_counted_from_the_first_on_and_over_a_restart() {
     let new_after = |minute: u32| expression("release", "New since the deploy", minute * 60);
     let cases = [
         case(&what_failed, 10, KIND, Some(1)),
-        case(&what_failed, 19, KIND, Some(3)),
-        case(&what_failed, 38, KIND, Some(5)),
-        case(&what_failed, 65, KIND, None),
-        case(&classes, 14, class, Some(3)),
-        case(&classes, 19, class, None),
-        case(&classes, 24, class, None),
-        case(&classes, 29, class, Some(2)),
-        // A deploy just before the first, and one between them, after the restart.
-        case(&new_after(9), 12, KIND, Some(3)),
-        case(&new_after(9), 39, KIND, Some(5)),
-        case(&new_after(22), 40, KIND, None),
+        case(&what_failed, 36, KIND, Some(3)),
+        case(&what_failed, 60, KIND, Some(4)),
+        case(&what_failed, 79, KIND, None),
+        case(&classes, 14, class, Some(1)),
+        case(&classes, 20, class, None),
+        case(&classes, 39, class, Some(2)),
+        case(&classes, 44, class, None),
+        case(&classes, 49, class, Some(2)),
+        // A deploy before the first of all, one after it, and one after the restart.
+        case(&new_after(9), 60, KIND, Some(3)),
+        case(&new_after(33), 70, KIND, None),
+        case(&new_after(43), 75, KIND, None),
     ];
     let tests = json!({"rule_files": [], "evaluation_interval": "1m", "tests": [{
         "interval": "1m",
@@ -72,8 +74,11 @@ fn failures_are_counted_from_the_first_on_and_over_a_restart() {
     let file = folder.path().join("panels.yaml");
     // JSON is YAML as well.
     fs::write(&file, tests.to_string()).unwrap();
-    let ended = Command::new("promtool").args(["test", "rules"]).arg(&file);
-    let ended = Command::output(ended).expect("promtool is installed: make setup");
+    let ended = Command::new("promtool")
+        .args(["test", "rules"])
+        .arg(&file)
+        .output()
+        .expect("promtool is installed: make setup");
     let told = [&ended.stdout, &ended.stderr].map(|bytes| String::from_utf8_lossy(bytes));
     assert!(ended.status.success(), "{}", told.concat());
 }
