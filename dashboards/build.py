@@ -5,8 +5,10 @@
 """
 
 import json
+import re
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 HERE = Path(__file__).parent
 SCHEMA_VERSION = 42  # Of Grafana 12 and 13; older ones read what they know.
@@ -139,12 +141,13 @@ ATTRIBUTES = {"probe": "authcanary.probe", "class": "authcanary.verdict.class"}
 
 def traces_link(label):
     """Traces in Tempo, by an attribute that the span of a run carries."""
-    query = '{resource.service.name=\\"authcanary\\" && span.' + ATTRIBUTES[label] + '=\\"${__field.labels.' + label + '}\\"}'
-    pane = (
-        '{"a":{"datasource":"${traces}","queries":[{"refId":"A","datasource":{"type":"tempo","uid":"${traces}"},'
-        '"queryType":"traceql","query":"' + query + '"}],"range":{"from":"${__from}","to":"${__to}"}}}'
-    )
-    return link("Traces", "/explore?schemaVersion=1&panes=" + pane)
+    asked = '{resource.service.name="authcanary" && span.' + ATTRIBUTES[label] + '="${__field.labels.' + label + '}"}'
+    query = {"refId": "A", "datasource": {"type": "tempo", "uid": "${traces}"}, "queryType": "traceql", "query": asked}
+    time = {"from": "${__from}", "to": "${__to}"}
+    panes = json.dumps({"a": {"datasource": "${traces}", "queries": [query], "range": time}}, separators=(",", ":"))
+    # An address, so that `&` and the like do not cut it apart; Grafana fills in what is to be filled in.
+    parts = re.split(r"(\$\{[^}]*\})", panes)
+    return link("Traces", "/explore?schemaVersion=1&panes=" + "".join(part if part.startswith("${") else quote(part, safe="") for part in parts))
 
 
 def row_links(*named):

@@ -190,6 +190,40 @@ fn dashboards_import_cleanly() {
     }
 }
 
+/// An address whose parts are cut apart at the wrong places leads nowhere.
+#[test]
+fn links_to_traces_ask_for_what_a_span_carries() {
+    let document = fs::read_to_string("docs/telemetry.md").unwrap();
+    let attribute = Regex::new(r"span\.([a-z._]+)=").unwrap();
+    let placeholder = Regex::new(r"\$\{[^}]*\}").unwrap();
+    let mut links = 0;
+    for name in DASHBOARDS {
+        let text = fs::read_to_string(format!("dashboards/{name}.json")).unwrap();
+        for line in text.lines().filter(|line| line.contains("\"/explore?")) {
+            let line = line.split_once(": ").unwrap().1.trim_end_matches(',');
+            let url: String = serde_json::from_str(line).unwrap();
+            let filled = placeholder.replace_all(&url, "x");
+            let base = url::Url::parse("https://grafana.example.com").unwrap();
+            let query: BTreeMap<String, String> = base
+                .join(&filled)
+                .unwrap()
+                .query_pairs()
+                .into_owned()
+                .collect();
+            assert_eq!(query.len(), 2, "{name}: {query:?}");
+            let panes: Value = serde_json::from_str(&query["panes"])
+                .unwrap_or_else(|error| panic!("{name}: {error}: {query:?}"));
+            let asked = panes["a"]["queries"][0]["query"].as_str().unwrap();
+            for found in attribute.captures_iter(asked) {
+                let known = format!("`{}`", &found[1]);
+                assert!(document.contains(&known), "{name}: no span has {known}");
+                links += 1;
+            }
+        }
+    }
+    assert!(links > 3, "{links}");
+}
+
 /// The alerts of the rules, each as its lines.
 fn alerts() -> Vec<(String, String)> {
     let text = rules("alerts");
