@@ -563,6 +563,7 @@ def provider():
                 "Share of the judged runs that passed.",
                 "percentunit",
                 ((None, RED), (0.9, YELLOW), (0.99, GREEN)),
+                none="no runs",
                 repeat="environment",
                 repeatDirection="h",
                 maxPerRow=4,
@@ -628,9 +629,9 @@ def release():
         "Before and after a deploy: the newest marker that was posted, or, without one, the beginning of the chosen time.",
         [METRICS, TRACES, providers(True), ENVIRONMENT, LOCATION, period("30m"), deployed, CANARY],
         [
-            stat("Failed, before", [target(ratio(before), "{{environment}}", instant=True)], (6, 5), "Share of the judged runs that failed in the time before the deploy.", "percentunit", ((None, GREEN), (0.01, YELLOW), (0.1, RED))),
-            stat("Failed, after", [target(ratio(after), "{{environment}}", instant=True)], (6, 5), "The same for as long after it.", "percentunit", ((None, GREEN), (0.01, YELLOW), (0.1, RED))),
-            stat("Runs, before and after", pair(lambda window: f"""round({runs('outcome!="unknown"', "provider", window)})""", "{{provider}}"), (6, 5), "How much the figures beside stand on.", "short", ((None, BLUE),)),
+            stat("Failed, before", [target(ratio(before), "{{environment}}", instant=True)], (6, 5), "Share of the judged runs that failed in the time before the deploy.", "percentunit", ((None, GREEN), (0.01, YELLOW), (0.1, RED)), none="no runs"),
+            stat("Failed, after", [target(ratio(after), "{{environment}}", instant=True)], (6, 5), "The same for as long after it.", "percentunit", ((None, GREEN), (0.01, YELLOW), (0.1, RED)), none="no runs"),
+            stat("Runs, before and after", pair(lambda window: f"""round({runs('outcome!="unknown"', "provider", window)})""", "{{provider}}"), (6, 5), "How much the figures beside stand on.", "short", ((None, BLUE),), none="no runs"),
             stat("Deploy", "$deploy * 1000", (6, 5), "What is compared around.", "dateTimeAsIso", ((None, "purple"),)),
             table(
                 "Each probe, before and after",
