@@ -26,6 +26,9 @@ const REMEMBER: SignedDuration = SignedDuration::from_secs(60);
 /// A new desk learns what is usual from the runs of so many days.
 const LEARN: SignedDuration = SignedDuration::from_hours(14 * 24);
 
+/// And from so many at most, the newest: a start is not to take minutes.
+const LEARN_MOST: usize = 200_000;
+
 /// Runs may end in another order than they began: so much before the last one is looked at again.
 const OVERLAP: SignedDuration = SignedDuration::from_mins(30);
 
@@ -88,23 +91,24 @@ impl Duty {
     pub async fn open(store: Store, outbox: Outbox, plan: Plan) -> Result<Self, Error> {
         let now = clock::now();
         let memory: Option<Memory> = readable(store.record(MEMORY).await);
-        let since = match memory.as_ref().and_then(|memory| memory.at) {
-            Some(at) => at - OVERLAP,
-            None => now - LEARN,
-        };
+        let left_at = memory.as_ref().and_then(|memory| memory.at);
         let cases = values(store.records::<Case>("alert/").await?);
         let silences = values(store.records::<Silence>("").await?);
         let deploys = values(store.records::<Deploy>("").await?);
-        let desk = Desk::open(memory.unwrap_or_default(), cases, silences, deploys, now);
+        let memory = memory.unwrap_or_default();
+        let desk = Desk::open(plan, memory, cases, silences, deploys, now);
         let duty = Self {
             desk: Arc::new(Mutex::new(desk)),
             order: Arc::new(Order::new(Written { memory_at: now })),
             store,
             outbox,
         };
-        duty.configure(plan).await?;
-        duty.catch_up(since).await?;
-        duty.with(move |desk| desk.resume(now)).await;
+        // At their own time: the pause between them and now is ours.
+        match left_at {
+            Some(at) => duty.catch_up(at - OVERLAP).await?,
+            None => duty.learn(now - LEARN).await?,
+        }
+        duty.turn(Desk::resume).await?;
         Ok(duty)
     }
 
@@ -249,6 +253,23 @@ impl Duty {
 
     /// Takes the stored runs that ended since, in the order of their ends.
     async fn catch_up(&self, since: Timestamp) -> Result<(), Error> {
+        for run in self.stored_since(since, usize::MAX).await? {
+            let at = ended_at(&run);
+            self.turn(move |desk, _| desk.observe(&run, at)).await?;
+        }
+        Ok(())
+    }
+
+    /// Learns what is usual from the stored runs, without a word about them.
+    async fn learn(&self, since: Timestamp) -> Result<(), Error> {
+        let runs = self.stored_since(since, LEARN_MOST).await?;
+        self.with(move |desk| runs.iter().for_each(|run| desk.learn(run)))
+            .await;
+        Ok(())
+    }
+
+    /// The newest stored runs since a moment, in the order of their ends.
+    async fn stored_since(&self, since: Timestamp, most: usize) -> Result<Vec<Run>, Error> {
         let mut runs = Vec::new();
         let mut before = None;
         loop {
@@ -263,16 +284,12 @@ impl Duty {
             let is_last =
                 page.len() < PAGE || page.last().is_some_and(|run| run.started_at < since);
             runs.extend(page.into_iter().filter(|run| run.started_at >= since));
-            if is_last {
+            if is_last || runs.len() >= most {
                 break;
             }
         }
         runs.sort_by_key(|run| (ended_at(run), run.id));
-        for run in runs {
-            let at = ended_at(&run);
-            self.turn(move |desk, _| desk.observe(&run, at)).await?;
-        }
-        Ok(())
+        Ok(runs)
     }
 
     /// One decision, stored and told.

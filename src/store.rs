@@ -4,6 +4,7 @@
 //! the next start where the process died. Writes go through one thread, which makes many of them durable at once;
 //! reads leave the runtime.
 
+mod anew;
 mod block;
 mod disk;
 mod filesystem;
@@ -19,6 +20,7 @@ mod rollup;
 mod room;
 mod slot;
 mod state;
+mod sums;
 mod tend;
 mod writer;
 
@@ -163,18 +165,12 @@ impl Store {
     /// Opens the store in `folder`, making it where there is none. A store that cannot be read is moved aside and a
     /// fresh one starts. Blocks: meant for the start, or to be called off the runtime.
     pub fn open(folder: &Path) -> Result<Opened, Error> {
-        Self::open_cleaning(folder, disk::CLEANING)
-    }
-
-    /// The same, with another pause between the rounds in which the database cleans up its file. For measuring: where the
-    /// runs of months are written in minutes, it has no time for that otherwise.
-    pub fn open_cleaning(folder: &Path, pause: Duration) -> Result<Opened, Error> {
         let began = Instant::now();
         let Disk {
             trees,
             quarantined,
             lock,
-        } = disk::open(folder, pause)?;
+        } = disk::open(folder)?;
         let slot = Arc::new(Slot::new(trees));
         let (queue, writer) = writer::start(Arc::clone(&slot), folder.to_owned());
         let store = Self {
