@@ -323,6 +323,7 @@ async fn check_links(scene: &Scene) {
 /// Every rule is worked out without a fault, what is recorded has data, and so has everything that alerts look at.
 async fn check_rules(scene: &Scene) {
     let selector = Regex::new(r"[\w:]*\bauthcanary_[\w:]+(?:\{[^}]*\})?").unwrap();
+    let of_kind = Regex::new(r"\{kind[^}]*\}").unwrap();
     let rules = scene
         .asked("/api/v1/rules", &[], |data| {
             let groups = data["groups"].as_array()?.iter();
@@ -341,7 +342,9 @@ async fn check_rules(scene: &Scene) {
             scene.data(name, name, false).await;
         }
         for found in selector.find_iter(rule["query"].as_str().unwrap()) {
-            scene.data(name, found.as_str(), false).await;
+            // These probes have one kind of end; tests of the radar show the others.
+            let any_kind = of_kind.replace(found.as_str(), "");
+            scene.data(name, &any_kind, false).await;
         }
     }
 }
