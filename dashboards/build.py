@@ -5,8 +5,10 @@
 """
 
 import json
+import re
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 HERE = Path(__file__).parent
 SCHEMA_VERSION = 42  # Of Grafana 12 and 13; older ones read what they know.
@@ -52,7 +54,12 @@ def state(by="probe, location"):
 
 def quantile(q, figure, by, more="", window="[$window]"):
     buckets = of(f"{figure}_bucket", more, window)
-    return f"histogram_quantile({q}, sum by (le, {by}) (increase({buckets})))"
+    return known(f"histogram_quantile({q}, sum by (le, {by}) (increase({buckets})))")
+
+
+def known(quantile):
+    """Without those of no run at all, which are no numbers and would be shown as such."""
+    return f"{quantile} >= 0"
 
 
 def mean(figure, by, more="", window="[$window]"):
@@ -60,12 +67,23 @@ def mean(figure, by, more="", window="[$window]"):
     return f'{total} / (sum by ({by}) (increase({of(figure + "_count", more, window)})) > 0)'
 
 
-def counted(figure, by, more=""):
-    """How much a counter grew within a point of the graph, from the very first time on: `increase` sees no growth in a
-    series that begins with a one."""
-    now = f"sum by ({by}) ({of(figure, more)})"
-    before = f'sum by ({by}) ({of(figure, more)} offset $__interval)'
-    return f"clamp_min({now} - ({before} or {now} * 0), 0) > 0"
+def grown(now, series, then):
+    """How much each counter grew. `increase` sees no growth in a series that begins with a one; what is less than before
+    has begun anew at zero."""
+    return f"({now} - last_over_time({series}[1d]{then})) >= 0 or {now}"
+
+
+def counted(series, by, least="> 0"):
+    """How much counters grew within a point of the graph, without what rounds off at the edges of `increase`."""
+    return f"sum by ({by}) ({grown(series, series, ' offset $__interval')}) {least}".strip()
+
+
+def tally(series, by, end="", start=" offset $window"):
+    """How much counters grew within a window, which may hold a restart: the larger of the two that each miss something,
+    `increase` the first of a series, the difference what was before the restart."""
+    difference = grown(f"last_over_time({series}[$window]{end})", series, start)
+    increase = f"increase({series}[$window]{end})"
+    return f"round(sum by ({by}) (({increase} > ({difference})) or ({difference}))) > 0"
 
 
 # How it looks.
@@ -114,6 +132,7 @@ def link(title, url):
 
 
 PROBE_LINK = link("Runs of this probe", "${canary:raw}/probes/${__field.labels.probe}")
+ALERTS_LINK = link("Alerts", "${canary:raw}/alerts")
 RUNBOOK_LINK = link("Runbook", "${canary:raw}/runbooks/${__field.labels.class}")
 
 
@@ -122,12 +141,13 @@ ATTRIBUTES = {"probe": "authcanary.probe", "class": "authcanary.verdict.class"}
 
 def traces_link(label):
     """Traces in Tempo, by an attribute that the span of a run carries."""
-    query = '{resource.service.name=\\"authcanary\\" && span.' + ATTRIBUTES[label] + '=\\"${__field.labels.' + label + '}\\"}'
-    pane = (
-        '{"a":{"datasource":"${traces}","queries":[{"refId":"A","datasource":{"type":"tempo","uid":"${traces}"},'
-        '"queryType":"traceql","query":"' + query + '"}],"range":{"from":"${__from}","to":"${__to}"}}}'
-    )
-    return link("Traces", "/explore?schemaVersion=1&panes=" + pane)
+    asked = '{resource.service.name="authcanary" && span.' + ATTRIBUTES[label] + '="${__field.labels.' + label + '}"}'
+    query = {"refId": "A", "datasource": {"type": "tempo", "uid": "${traces}"}, "queryType": "traceql", "query": asked}
+    time = {"from": "${__from}", "to": "${__to}"}
+    panes = json.dumps({"a": {"datasource": "${traces}", "queries": [query], "range": time}}, separators=(",", ":"))
+    # An address, so that `&` and the like do not cut it apart; Grafana fills in what is to be filled in.
+    parts = re.split(r"(\$\{[^}]*\})", panes)
+    return link("Traces", "/explore?schemaVersion=1&panes=" + "".join(part if part.startswith("${") else quote(part, safe="") for part in parts))
 
 
 def row_links(*named):
@@ -163,7 +183,7 @@ def row(title, **more):
     return {"type": "row", "title": title, "collapsed": False, "panels": [], "gridPos": {"w": 24, "h": 1}, **more}
 
 
-def stat(title, asked, size=(4, 4), description="", unit=None, steps=((None, GREEN),), mappings=(), text="auto", **more):
+def stat(title, asked, size=(4, 4), description="", unit=None, steps=((None, GREEN),), mappings=(), text="auto", none="", links=(), **more):
     if isinstance(asked, str):
         asked = [target(asked, instant=True)]
     options = {
@@ -178,10 +198,12 @@ def stat(title, asked, size=(4, 4), description="", unit=None, steps=((None, GRE
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
     }
     defaults = {"color": {"mode": "thresholds"}, "thresholds": thresholds(*steps), "mappings": list(mappings)}
+    defaults |= {"noValue": none} if none else {}
+    defaults |= {"links": list(links)} if links else {}
     return panel("stat", title, asked, size, description, unit, options, defaults, **more)
 
 
-def lines(title, asked, size=(12, 8), description="", unit=None, draw=(), overrides=(), links=(), limits=(), least=0, **more):
+def lines(title, asked, size=(12, 8), description="", unit=None, draw=(), overrides=(), links=(), limits=(), least=0, none="", **more):
     custom = {
         "drawStyle": "line",
         "lineInterpolation": "linear",
@@ -194,6 +216,7 @@ def lines(title, asked, size=(12, 8), description="", unit=None, draw=(), overri
         "thresholdsStyle": {"mode": "line" if limits else "off"},
     } | dict(draw)
     defaults = {"custom": custom, "links": list(links)}
+    defaults |= {"noValue": none} if none else {}
     if least is not None:
         defaults["min"] = least
     if limits:
@@ -209,7 +232,7 @@ BARS = {"drawStyle": "bars", "fillOpacity": 80, "lineWidth": 0, "stacking": {"mo
 AREA = {"fillOpacity": 60, "lineWidth": 1, "stacking": {"mode": "normal", "group": "A"}}
 
 
-def table(title, asked, size, columns, description="", overrides=(), sort=None, **more):
+def table(title, asked, size, columns, description="", overrides=(), sort=None, none="", **more):
     """`columns` are field names and what they are called, in order; all others are hidden."""
     options = {"frameIndex": 0, "showHeader": True, "cellHeight": "sm", "sortBy": [sort] if sort else []}
     transformations = [
@@ -222,6 +245,7 @@ def table(title, asked, size, columns, description="", overrides=(), sort=None, 
         }},
     ]
     defaults = {"custom": {"align": "auto", "cellOptions": {"type": "auto"}, "filterable": False, "inspect": False}}
+    defaults |= {"noValue": none} if none else {}
     return panel("table", title, asked, size, description, None, options, defaults, list(overrides), transformations=transformations, **more)
 
 
@@ -324,15 +348,9 @@ def period(default):
     }
 
 
-CANARY = {
-    "type": "textbox",
-    "name": "canary",
-    "label": "authcanary",
-    "description": "Address of the daemon's pages, for links to runs and runbooks.",
-    "query": "http://127.0.0.1:8420",
-    "current": {"text": "http://127.0.0.1:8420", "value": "http://127.0.0.1:8420"},
-    "options": [],
-    "hide": 0,
+CANARY = choice("canary", "authcanary", "label_values(authcanary_build_info, url)", multi=False) | {
+    "description": "Address of the daemon's pages, for links to runs and runbooks, as the daemon tells it; another may be typed.",
+    "allowCustomValue": True,
 }
 METRICS = source("datasource", "Prometheus", "prometheus")
 TRACES = source("traces", "Tempo", "tempo", hide=2)
@@ -415,37 +433,45 @@ def dashboard(name, title, description, variables, panels, since="now-6h", annot
 # The dashboards.
 
 SECONDS_LEFT = ((None, RED), (0, "orange"), (3 * 86400, YELLOW), (14 * 86400, GREEN))
-EXPIRY = of("authcanary_expiry_timestamp_seconds")
+# A probe that signs in gets a new refresh token by that, so what these tell is a lifetime: no end that needs somebody.
+RENEWED = 'kind!="refresh_token"'
+
+
+def expiry(more=""):
+    return f'min by (probe, kind) ({of("authcanary_expiry_timestamp_seconds", more)})'
+
+
 DURATION, STEP = "authcanary_run_duration_seconds", "authcanary_step_duration_seconds"
 
 
-def expiry_table(size):
+def expiry_table(size, more="", description="Certificates, secrets, keys and passwords by their end. A signing key stands here for a day when it was changed in a way that breaks sign-ins."):
     left = override("Left", unit="dtdurations", thresholds=thresholds(*SECONDS_LEFT), custom__cellOptions={"type": "color-text"}, color={"mode": "thresholds"})
     at = override("At", unit="dateTimeAsIso")
     return table(
         "What expires next",
         [
-            target(f"sort({EXPIRY} - time())", ref="A", table=True),
-            target(f"{EXPIRY} * 1000", ref="B", table=True),
+            target(f"sort({expiry(more)} - time())", ref="A", table=True),
+            target(f"{expiry(more)} * 1000", ref="B", table=True),
         ],
         size,
         {"probe": "probe", "kind": "kind", "Value #A": "Left", "Value #B": "At"},
-        "Certificates, secrets, passwords and refresh tokens by their end. A signing key stands here for a day when it was changed in a way that breaks sign-ins.",
+        description,
         [left, at, override("probe", links=row_links(ROW_PROBE))],
         sort={"displayName": "Left", "desc": False},
+        none="nothing known",
     )
 
 
 def failures_table(size, by="probe, stage, class, cause"):
-    grown = f'sum by ({by}) ({of("authcanary_failures_total")}) - (sum by ({by}) ({of("authcanary_failures_total")} offset $window) or sum by ({by}) ({of("authcanary_failures_total")}) * 0)'
     return table(
         "What failed",
-        [target(f"sort_desc({grown} > 0)", table=True)],
+        [target(f"sort_desc({tally(of('authcanary_failures_total'), by)})", table=True)],
         size,
         {"probe": "probe", "stage": "stage", "class": "class", "cause": "cause", "Value": "Runs"},
-        "Verdicts of the chosen time. The class leads to its runbook.",
+        "Verdicts, over as long as is chosen above. The class leads to its runbook.",
         [override("class", links=row_links(ROW_RUNBOOK)), override("probe", links=row_links(ROW_PROBE))],
         sort={"displayName": "Runs", "desc": True},
+        none="nothing failed",
     )
 
 
@@ -469,7 +495,7 @@ def overview():
         "The last run of each probe. Broken ones come first; the name leads to its runs.",
         [
             override("Now", mappings=state_mapping(), custom__cellOptions={"type": "color-background", "mode": "basic"}, custom__width=130),
-            override("Last success", unit="dtdurations", custom__width=190),
+            override("Last success", unit="dtdurations", custom__width=190, noValue="never"),
             override("Failed", unit="percentunit", decimals=1, thresholds=thresholds((None, GREEN), (0.01, YELLOW), (0.1, RED)), custom__cellOptions={"type": "color-text"}, color={"mode": "thresholds"}),
             override("Median", unit="s", decimals=2),
             override("probe", links=row_links(ROW_PROBE)),
@@ -490,7 +516,7 @@ def overview():
             {"id": "custom.showPoints", "value": "never"},
         ],
     }
-    slowest = f'topk(12, {quantile(0.95, STEP, "probe, stage")} > 0)'
+    slowest = f'topk(12, {quantile(0.95, STEP, "probe, stage")})'
     return dashboard(
         "overview",
         "authcanary: overview",
@@ -501,8 +527,8 @@ def overview():
             stat("Cannot sign in", count(FAILED), steps=bad, description="Probes whose last run failed."),
             stat("Not judged", count('outcome="unknown"'), steps=((None, GREEN), (1, YELLOW)), description="Probes whose last run could not be judged: a fault of the monitor, not of the provider."),
             stat("No run yet", f"count(sum by (probe, location) ({now}) == 0) or vector(0)", steps=((None, GREEN), (1, BLUE))),
-            stat("Alerts firing", "sum(authcanary_alerts_firing)", steps=bad, description="Alerts of the daemon itself."),
-            stat("Next to expire", f"min({EXPIRY} - time())", unit="dtdurations", steps=SECONDS_LEFT, description="Time that is left until the first certificate, secret, token or password ends."),
+            stat("Alerts firing", "sum(authcanary_alerts_firing)", steps=bad, links=[ALERTS_LINK], description="Alerts of the daemon itself, of all probes; leads to them."),
+            stat("Next to expire", f"min({expiry(RENEWED)}) - time()", unit="dtdurations", steps=SECONDS_LEFT, none="nothing known", description="Time that is left until the first certificate, secret, key or password ends."),
             sign_ins,
             timeline("How it went", [target(state(), "{{probe}} {{location}}")], (24, 9), "The last outcome of each probe over time.", [PROBE_LINK, traces_link("probe")]),
             lines(
@@ -516,14 +542,14 @@ def overview():
             ),
             bars("Slowest stages", [target(slowest, "{{probe}} {{stage}}", instant=True)], (12, 10), "95th percentile of the time a stage took, the slowest twelve.", links=[PROBE_LINK]),
             failures_table((12, 10)),
-            expiry_table((24, 9)),
+            expiry_table((24, 9), RENEWED),
         ],
     )
 
 
 def provider():
-    by_class = counted("authcanary_failures_total", "stage, class")
-    by_outcome = counted("authcanary_runs_total", "outcome")
+    by_class = counted(of("authcanary_failures_total"), "stage, class")
+    by_outcome = counted(of("authcanary_runs_total"), "outcome")
     return dashboard(
         "provider",
         "authcanary: one provider",
@@ -537,6 +563,7 @@ def provider():
                 "Share of the judged runs that passed.",
                 "percentunit",
                 ((None, RED), (0.9, YELLOW), (0.99, GREEN)),
+                none="no runs",
                 repeat="environment",
                 repeatDirection="h",
                 maxPerRow=4,
@@ -554,14 +581,14 @@ def provider():
                 "Whole sign-ins that passed.",
                 "s",
             ),
-            heatmap("Sign-ins by duration", [target(f'sum by (le) (increase({of(DURATION + "_bucket", PASSED, "[$__interval]")}))', "{{le}}", heatmap=True, exemplar=True)], (12, 9), "How many runs took how long.", interval="5m"),
+            heatmap("Sign-ins by duration", [target(f'round(sum by (le) (increase({of(DURATION + "_bucket", PASSED, "[$__rate_interval]")})))', "{{le}}", heatmap=True, exemplar=True)], (12, 9), "How many runs took how long.", interval="5m"),
             lines("Where the time goes", [target(mean(STEP, "stage"), "{{stage}}")], (12, 10), "Mean time of each stage, one on the other.", "s", draw=AREA),
             lines("95th percentile of each stage", [target(quantile(0.95, STEP, "stage, environment"), "{{stage}} {{environment}}", exemplar=True)], (12, 10), "", "s"),
             row("Failures"),
             lines("Outcomes", [target(by_outcome, "{{outcome}}")], (12, 8), "Runs by outcome.", "short", draw=BARS, overrides=colors(OUTCOMES), interval="5m"),
-            lines("Classes", [target(by_class, "{{stage}} · {{class}}")], (12, 8), "What failed, over time. A bar leads to its runbook.", "short", draw=BARS, links=[RUNBOOK_LINK, traces_link("class")], interval="5m"),
+            lines("Classes", [target(by_class, "{{stage}} · {{class}}")], (12, 8), "What failed, over time. A bar leads to its runbook.", "short", draw=BARS, links=[RUNBOOK_LINK, traces_link("class")], interval="5m", none="nothing failed"),
             failures_table((12, 9)),
-            expiry_table((12, 9)),
+            expiry_table((12, 9), description="Certificates, secrets, keys and passwords by their end, and the refresh token of the last run, which shows how long those of users live. A signing key stands here for a day when it was changed in a way that breaks sign-ins."),
             lines("Clock of the provider", [target(of("authcanary_clock_offset_seconds"), "{{probe}} {{location}}")], (24, 7), "Ahead of ours, or behind when below zero.", "s", limits=((30, RED),), least=None),
         ],
     )
@@ -589,20 +616,22 @@ def release():
     def median(window):
         return quantile(0.5, DURATION, "probe, location", PASSED, window)
 
-    def failed(window):
-        selector = of("authcanary_failures_total", "", window)
-        return f"sum by (probe, stage, class, cause) (increase({selector})) > 0"
+    kind = "probe, stage, class, cause"
+    failures = of("authcanary_failures_total")
+    failed_before = tally(failures, kind, " @ $deploy", " @ $deploy offset $window")
+    failed_after = tally(failures, kind, " @ $deploy offset -$window", " @ $deploy")
 
     percent = {"unit": "percentunit", "decimals": 1}
+    markers = f"max by (provider, environment) ({of('authcanary_last_deploy_timestamp_seconds')})"
     return dashboard(
         "release",
         "authcanary: release",
         "Before and after a deploy: the newest marker that was posted, or, without one, the beginning of the chosen time.",
         [METRICS, TRACES, providers(True), ENVIRONMENT, LOCATION, period("30m"), deployed, CANARY],
         [
-            stat("Failed, before", [target(ratio(before), "{{environment}}", instant=True)], (6, 5), "Share of the judged runs that failed in the time before the deploy.", "percentunit", ((None, GREEN), (0.01, YELLOW), (0.1, RED))),
-            stat("Failed, after", [target(ratio(after), "{{environment}}", instant=True)], (6, 5), "The same for as long after it.", "percentunit", ((None, GREEN), (0.01, YELLOW), (0.1, RED))),
-            stat("Runs, before and after", pair(lambda window: runs('outcome!="unknown"', "provider", window), "{{provider}}"), (6, 5), "How much the figures beside stand on.", "short", ((None, BLUE),)),
+            stat("Failed, before", [target(ratio(before), "{{environment}}", instant=True)], (6, 5), "Share of the judged runs that failed in the time before the deploy.", "percentunit", ((None, GREEN), (0.01, YELLOW), (0.1, RED)), none="no runs"),
+            stat("Failed, after", [target(ratio(after), "{{environment}}", instant=True)], (6, 5), "The same for as long after it.", "percentunit", ((None, GREEN), (0.01, YELLOW), (0.1, RED)), none="no runs"),
+            stat("Runs, before and after", pair(lambda window: f"""round({runs('outcome!="unknown"', "provider", window)})""", "{{provider}}"), (6, 5), "How much the figures beside stand on.", "short", ((None, BLUE),), none="no runs"),
             stat("Deploy", "$deploy * 1000", (6, 5), "What is compared around.", "dateTimeAsIso", ((None, "purple"),)),
             table(
                 "Each probe, before and after",
@@ -626,16 +655,30 @@ def release():
             ),
             table(
                 "New since the deploy",
-                [target(f"({failed(after)}) unless on (probe, stage, class, cause) ({failed(before)})", table=True)],
+                [target(f"({failed_after}) unless on ({kind}) ({failed_before})", table=True)],
                 (12, 9),
                 {"probe": "probe", "stage": "stage", "class": "class", "cause": "cause", "Value": "Runs"},
-                "Verdicts that came after the deploy and not before. A kind that never happened before counts from its second run on.",
+                "Verdicts that came in as long after the deploy as is chosen above, and not in as long before it.",
                 [override("class", links=row_links(ROW_RUNBOOK)), override("probe", links=row_links(ROW_PROBE)), override("Runs", decimals=0)],
+                none="nothing new",
             ),
-            bars("Stages: after, as a multiple of before", [target(f"topk(12, ({mean(STEP, 'stage', window=after)}) / ({mean(STEP, 'stage', window=before)}))", "{{stage}}", instant=True)], (12, 9), "Mean time of each stage after the deploy, divided by that before.", "none"),
+            bars("Stages: after, as a multiple of before", [target(f"topk(12, ({mean(STEP, 'stage', window=after)}) / ({mean(STEP, 'stage', window=before)} > 0))", "{{stage}}", instant=True)], (12, 9), "Mean time of each stage after the deploy, divided by that before.", "none"),
             lines("Failure ratio", [target(failure_ratio("probe, location"), "{{probe}} {{location}}")], (12, 9), "Deploys are marked.", "percentunit", links=[PROBE_LINK, traces_link("probe")]),
             lines("95th percentile of a sign-in", [target(quantile(0.95, DURATION, "probe, location", PASSED), "{{probe}} {{location}}", exemplar=True)], (12, 9), "Deploys are marked.", "s", links=[PROBE_LINK]),
-            lines("Classes", [target(counted("authcanary_failures_total", "stage, class"), "{{stage}} · {{class}}")], (24, 8), "What failed, over time.", "short", draw=BARS, links=[RUNBOOK_LINK, traces_link("class")], interval="1m"),
+            lines("Classes", [target(counted(of("authcanary_failures_total"), "stage, class"), "{{stage}} · {{class}}")], (12, 9), "What failed, over time.", "short", draw=BARS, links=[RUNBOOK_LINK, traces_link("class")], interval="1m", none="nothing failed"),
+            table(
+                "Newest deploys",
+                [
+                    target(f"{markers} * 1000", ref="A", table=True),
+                    target(f"time() - {markers}", ref="B", table=True),
+                ],
+                (12, 9),
+                {"provider": "provider", "environment": "environment", "Value #A": "At", "Value #B": "Ago"},
+                "The newest marker of each environment. The figures above are around the newest of them all: choose one environment to see them around its own.",
+                [override("At", unit="dateTimeAsIso"), override("Ago", unit="dtdurations")],
+                sort={"displayName": "Ago", "desc": False},
+                none="no marker was posted",
+            ),
         ],
         since="now-3h",
     )
@@ -646,21 +689,24 @@ def monitor():
         labels = ",".join(part for part in (OF_DAEMON, more) if part)
         return f"{name}{{{labels}}}{window}"
 
+    def started(name, more="", window=""):
+        return of(name, ",".join(part for part in (OF_DAEMON, more) if part), window)
+
     late = own("authcanary_start_lateness_seconds_bucket", "", "[$window]")
-    unknown = f'sum by (stage, class) ({own("authcanary_failures_total", CAUSE)}) - (sum by (stage, class) ({own("authcanary_failures_total", CAUSE)} offset $__interval) or sum by (stage, class) ({own("authcanary_failures_total", CAUSE)}) * 0)'
-    all_runs = f'sum(increase({own("authcanary_runs_total", "", "[$window]")}))'
+    by_class = counted(started("authcanary_failures_total", CAUSE), "stage, class")
+    all_runs = f'sum(increase({started("authcanary_runs_total", "", "[$window]")}))'
     not_judged = 'outcome="unknown"'
-    unknown_runs = f'sum(increase({own("authcanary_runs_total", not_judged, "[$window]")}))'
+    unknown_runs = f'sum(increase({started("authcanary_runs_total", not_judged, "[$window]")}))'
     yes, no = {"text": "yes", "color": GREEN, "index": 0}, {"text": "no", "color": RED, "index": 1}
     taken = [{"type": "value", "options": {"1": yes, "0": no}}]
     fine = [{"type": "value", "options": {"0": {"text": "sound", "color": GREEN, "index": 0}, "1": {"text": "moved aside", "color": RED, "index": 1}}}]
     instance = choice("instance", "Daemon", "label_values(authcanary_build_info, instance)")
-    notices = f'sum by (channel, result) (increase({own("authcanary_notifications_total", "", "[$window]")}))'
+    notices = counted(own("authcanary_notifications_total"), "channel, result", "")
     return dashboard(
         "monitor",
         "authcanary: the monitor itself",
-        "Whether authcanary itself is well: what it could not judge, how late it starts, its browsers, its store, its notices.",
-        [METRICS, instance, period("30m"), CANARY],
+        "Whether authcanary itself is well: what it could not judge, how late it starts, its browsers, its store, its notices. Provider, environment and location choose among the runs; all else is of the whole daemon.",
+        [METRICS, instance, providers(True), ENVIRONMENT, LOCATION, period("30m"), CANARY],
         [
             stat("Version", [target(own("authcanary_build_info"), "{{version}} at {{location}}", instant=True)], (6, 4), steps=((None, BLUE),), text="name"),
             stat("Configuration taken", [target(f'min({own("authcanary_config_last_reload_successful")})', instant=True)], (4, 4), "Whether the last configuration was taken over. When not, the one before is in use.", mappings=taken),
@@ -668,10 +714,10 @@ def monitor():
             stat("Not judged", f"{unknown_runs} / ({all_runs} > 0)", (5, 4), "Share of the runs that could not be judged.", "percentunit", ((None, GREEN), (0.05, YELLOW), (0.2, RED))),
             stat("Oldest notice waiting", f'max({own("authcanary_notification_oldest_pending_seconds")})', (5, 4), "How long a notice has waited for a channel to take it.", "dtdurations", ((None, GREEN), (60, YELLOW), (300, RED))),
             row("Runs"),
-            lines("Runs that could not be judged", [target(f"clamp_min({unknown}, 0) > 0", "{{stage}} · {{class}}")], (12, 8), "By class. A bar leads to its runbook.", "short", draw=BARS, links=[RUNBOOK_LINK], interval="5m"),
-            lines("Runs", [target(f'sum by (instance) (rate({own("authcanary_runs_total", "", "[$window]")})) * 60', "{{instance}}")], (12, 8), "Runs a minute.", "short"),
-            lines("Lateness of starts", targets(*[(f"histogram_quantile({q}, sum by (le) (increase({late})))", f"p{int(q * 100)}") for q in (0.5, 0.95, 0.99)]), (12, 8), "Between the time a run was due and its start.", "s", limits=((5, RED),)),
-            lines("Time since the last run", [target(f'topk(10, time() - ({own("authcanary_last_run_timestamp_seconds")} > 0))', "{{probe}} {{location}}")], (12, 8), "The ten probes that ran the longest ago.", "dtdurations", links=[PROBE_LINK]),
+            lines("Runs that could not be judged", [target(by_class, "{{stage}} · {{class}}")], (12, 8), "By class. A bar leads to its runbook.", "short", draw=BARS, links=[RUNBOOK_LINK], interval="5m", none="all could be judged"),
+            lines("Runs", [target(f'sum by (instance) (rate({started("authcanary_runs_total", "", "[$window]")})) * 60', "{{instance}}")], (12, 8), "Runs a minute.", "short"),
+            lines("Lateness of starts", targets(*[(known(f"histogram_quantile({q}, sum by (le) (increase({late})))"), f"p{int(q * 100)}") for q in (0.5, 0.95, 0.99)]), (12, 8), "Between the time a run was due and its start.", "s", limits=((5, RED),)),
+            lines("Time since the last run", [target(f'topk(10, time() - ({started("authcanary_last_run_timestamp_seconds")} > 0))', "{{probe}} {{location}}")], (12, 8), "The ten probes that ran the longest ago.", "dtdurations", links=[PROBE_LINK]),
             row("Browser, store, telemetry"),
             lines("Browser sessions", [target(own("authcanary_browser_sessions"), "{{instance}}")], (8, 8), "In use. When all are, runs wait, and those that wait too long are `overloaded`.", "short", draw={"lineInterpolation": "stepAfter"}),
             lines("Size of the store", [target(own("authcanary_store_bytes"), "{{instance}}")], (8, 8), "On disk.", "bytes"),
@@ -680,7 +726,7 @@ def monitor():
             lines("Telemetry lost", [target(f'sum by (signal, reason) (increase({own("authcanary_otlp_lost_total", "", "[$window]")}))', "{{signal}} {{reason}}")], (12, 8), "Spans, log records and rounds of figures that the collector did not get.", "short"),
             row("Alerts and notices"),
             lines("Alerts firing", [target(f'sum by (severity, kind) ({own("authcanary_alerts_firing")})', "{{severity}} {{kind}}")], (8, 8), "", "short", draw=AREA | {"lineInterpolation": "stepAfter"}),
-            lines("Notices", [target(notices, "{{channel}} {{result}}")], (8, 8), "What came of handing them to channels.", "short", draw=BARS | {"stacking": {"mode": "none", "group": "A"}}),
+            lines("Notices", [target(notices, "{{channel}} {{result}}")], (8, 8), "What came of handing them to channels.", "short", draw=BARS | {"stacking": {"mode": "none", "group": "A"}}, interval="5m"),
             lines("Age of the oldest notice waiting", [target(own("authcanary_notification_oldest_pending_seconds"), "{{instance}}")], (8, 8), "", "dtdurations", limits=((300, RED),)),
         ],
         annotations=(),

@@ -102,6 +102,7 @@ pub fn router(state: State) -> Router {
         .route("/probes/{*id}", get(pages::probe))
         .route("/runs/{id}", get(pages::run))
         .route("/runbooks", get(pages::runbooks::index))
+        .route("/runbooks/prometheus", get(pages::runbooks::prometheus))
         .route("/runbooks/{class}", get(pages::runbooks::runbook))
         .route("/style.css", get(pages::style))
         .fallback(|| async { Problem::not_found("there is nothing at this address") })

@@ -16,6 +16,7 @@ use url::Url;
 
 use crate::probe::Probe;
 use crate::run::{Evidence, Exchange, Run, Verdict};
+use crate::signin::PASSWORD_IS_DUE;
 use crate::taxonomy::{Class, Outcome, Stage};
 
 use keys::Keys;
@@ -274,8 +275,8 @@ fn refused(verdict: &Verdict, at: Timestamp) -> Option<Expiry> {
         Class::TlsExpired => Kind::TlsCertificate,
         Class::AccountLocked | Class::BadUserCredentials
             if verdict.stage == Stage::Login
-                && lower.contains("password")
-                && lower.contains("expired") =>
+                && (verdict.detail.starts_with(PASSWORD_IS_DUE)
+                    || lower.contains("password") && lower.contains("expired")) =>
         {
             Kind::AccountPassword
         }

@@ -20,6 +20,9 @@ pub const SECTIONS: [&str; 8] = [
 /// What all runbooks have in common: how to gather evidence, escalate and silence; and the list of them.
 pub const COMMON: &str = include_str!("../docs/runbooks/README.md");
 
+/// What the alerts of the rules for Prometheus mean and what to do, a section each.
+pub const PROMETHEUS: &str = include_str!("../docs/prometheus.md");
+
 macro_rules! runbooks {
     ($($class:ident => $file:literal,)*) => {
         /// The runbook of a class, in Markdown.

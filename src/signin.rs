@@ -8,7 +8,7 @@ mod reading;
 mod stops;
 mod words;
 
-pub use decide::{Act, Move, Past, What, decide, overdue};
+pub use decide::{Act, Move, PASSWORD_IS_DUE, Past, What, decide, overdue};
 pub use reading::{Button, ButtonKind, Field, Group, Reading};
 pub use stops::Halt;
 pub use words::{class_of, plain};

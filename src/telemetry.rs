@@ -165,10 +165,13 @@ impl Telemetry {
 
     fn start_at_zero(&self) {
         let to = &self.instruments;
-        let build = [
+        let mut build = vec![
             KeyValue::new("version", env!("CARGO_PKG_VERSION")),
             KeyValue::new("location", StringValue::from(Arc::clone(&self.location))),
         ];
+        // Dashboards and rules put the paths of pages behind it.
+        let url = self.pages.as_deref().map(|url| url.trim_end_matches('/'));
+        build.extend(url.map(|url| KeyValue::new("url", url.to_owned())));
         to.build_info.to.record(1, &build);
         to.browser_sessions.to.record(0, &[]);
         to.store_quarantined.to.record(0, &[]);

@@ -411,6 +411,13 @@ fn an_error_says_what_is_over_until_a_run_passes() {
             &[expected],
         );
     }
+    // A page that asks for a new one says so in any language.
+    let mut due = expired(Stage::Login, Class::AccountLocked, "");
+    if let Some(verdict) = &mut due.verdict {
+        verdict.detail = format!("{PASSWORD_IS_DUE}: Neues Passwort (status 200)");
+    }
+    let over = "account_password 2026-06-01T00:00:00Z: account password: refused as expired, since then or longer";
+    check(NOTHING, &[due], "2026-06-01", &[over]);
     check(
         NOTHING,
         &[expired(

@@ -229,6 +229,9 @@ fn is_forced_change(page: &Reading) -> bool {
     forms::wants_new_password(page) && (told && page.buttons.len() <= 12 || page.buttons.len() <= 6)
 }
 
+/// How the words of a stop begin that asks for a new password; where the page is in another language, all that tells of it.
+pub const PASSWORD_IS_DUE: &str = "the account must change its password first";
+
 fn new_password(page: &Reading) -> Move {
     if !settled(page) {
         return Move::Wait;
@@ -237,7 +240,7 @@ fn new_password(page: &Reading) -> Move {
     Move::Stop(Halt::new(
         Stage::Login,
         Class::AccountLocked,
-        format!("the account must change its password first{said}"),
+        format!("{PASSWORD_IS_DUE}{said}"),
     ))
 }
 

@@ -156,7 +156,8 @@ instruments! {
     otlp_lost: Counter<u64> = u64_counter Counter "authcanary_otlp_lost_total", "1",
         OWN ["signal", "reason"], "Spans, log records and rounds of figures that did not reach the collector.";
     build_info: Gauge<u64> = u64_gauge Gauge "authcanary_build_info", "1",
-        OWN ["version", "location"], "Version of this program and where it runs; the value is always 1.";
+        OWN ["version", "location", "url"],
+        "Version of this program, where it runs, and the address of its pages; the value is always 1.";
 }
 
 /// Asked for whenever the figures are read, because it grows while nothing happens.

@@ -306,6 +306,7 @@ async fn runbooks_are_pages_and_markdown() {
     assert!(front.contains(r#"href="/runbooks/invalid_client?provider=acme""#));
     for (path, words) in [
         ("/runbooks", "id=\"evidence\""),
+        ("/runbooks/prometheus", "id=\"authcanaryexpired\""),
         (
             "/runbooks/invalid_client?provider=acme",
             "no notes on this provider",

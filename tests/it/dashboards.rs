@@ -105,6 +105,7 @@ fn only_labels_that_exist_are_grouped_by() {
     for (file, text) in texts {
         let grouped = grouping.captures_iter(&text).flat_map(|found| {
             let labels = found[1].split(',').map(|label| label.trim().to_owned());
+            let labels = labels.filter(|label| !label.is_empty());
             labels.collect::<Vec<_>>()
         });
         let shown = legend.captures_iter(&text).map(|found| found[1].to_owned());
@@ -186,6 +187,92 @@ fn dashboards_import_cleanly() {
             );
         }
         check_panels(name, dashboard["panels"].as_array().unwrap());
+    }
+}
+
+/// An address whose parts are cut apart at the wrong places leads nowhere.
+#[test]
+fn links_to_traces_ask_for_what_a_span_carries() {
+    let document = fs::read_to_string("docs/telemetry.md").unwrap();
+    let attribute = Regex::new(r"span\.([a-z._]+)=").unwrap();
+    let placeholder = Regex::new(r"\$\{[^}]*\}").unwrap();
+    let mut links = 0;
+    for name in DASHBOARDS {
+        let text = fs::read_to_string(format!("dashboards/{name}.json")).unwrap();
+        for line in text.lines().filter(|line| line.contains("\"/explore?")) {
+            let line = line.split_once(": ").unwrap().1.trim_end_matches(',');
+            let url: String = serde_json::from_str(line).unwrap();
+            let filled = placeholder.replace_all(&url, "x");
+            let base = url::Url::parse("https://grafana.example.com").unwrap();
+            let query: BTreeMap<String, String> = base
+                .join(&filled)
+                .unwrap()
+                .query_pairs()
+                .into_owned()
+                .collect();
+            assert_eq!(query.len(), 2, "{name}: {query:?}");
+            let panes: Value = serde_json::from_str(&query["panes"])
+                .unwrap_or_else(|error| panic!("{name}: {error}: {query:?}"));
+            let asked = panes["a"]["queries"][0]["query"].as_str().unwrap();
+            for found in attribute.captures_iter(asked) {
+                let known = format!("`{}`", &found[1]);
+                assert!(document.contains(&known), "{name}: no span has {known}");
+                links += 1;
+            }
+        }
+    }
+    assert!(links > 3, "{links}");
+}
+
+/// The alerts of the rules, each as its lines.
+fn alerts() -> Vec<(String, String)> {
+    let text = rules("alerts");
+    let alerts: Vec<_> = text
+        .split("- alert: ")
+        .skip(1)
+        .map(|rest| {
+            let (name, body) = rest.split_once('\n').unwrap();
+            (name.to_owned(), body.to_owned())
+        })
+        .collect();
+    assert!(alerts.len() > 15, "{}", alerts.len());
+    alerts
+}
+
+/// Whoever is told knows what to do, and where more of it stands.
+#[test]
+fn every_alert_says_what_to_do_and_leads_to_its_section() {
+    let document = fs::read_to_string("docs/prometheus.md").unwrap();
+    let sections = document.matches("\n## ").count();
+    assert_eq!(sections, alerts().len(), "sections without an alert");
+    for (name, body) in alerts() {
+        let is_severe = ["page", "ticket"].map(|word| format!("labels: {{severity: {word}}}"));
+        let is_severe = is_severe.iter().any(|labels| body.contains(labels));
+        assert!(is_severe, "{name} has no severity");
+        for annotation in ["summary: ", "description: "] {
+            assert!(body.contains(annotation), "{name} has no {annotation}");
+        }
+        let anchor = format!("/runbooks/prometheus#{}'", name.to_lowercase());
+        assert!(body.contains(&anchor), "{name} does not lead to {anchor}");
+        let heading = format!("\n## {name}\n\n");
+        assert!(document.contains(&heading), "no section on {name}");
+    }
+}
+
+/// `promtool test rules` says whether they pass; this says that none is left out, neither as it fires nor as it does not.
+#[test]
+fn every_alert_is_tested_firing_and_quiet() {
+    let tests = fs::read_to_string("dashboards/prometheus/tests.yaml").unwrap();
+    for (name, _) in alerts() {
+        let case = Regex::new(&format!(
+            r"alertname: {name}(?:,|\n)\s*eval_time: \w+(?:,|\n)\s*exp_alerts:(.*)"
+        ))
+        .unwrap();
+        let (quiet, firing): (Vec<_>, Vec<_>) = case
+            .captures_iter(&tests)
+            .partition(|found| found[1].trim().starts_with("[]"));
+        assert!(!firing.is_empty(), "{name} is never seen firing");
+        assert!(!quiet.is_empty(), "{name} is never seen quiet");
     }
 }
 

@@ -18,6 +18,7 @@ mod dashboards;
 mod dist;
 mod docs;
 mod doctor;
+mod expiry;
 mod faults;
 mod full;
 mod fuzz;

@@ -10,6 +10,7 @@ use authcanary::pipeline::new_run_id;
 use authcanary::probe::Probe;
 use authcanary::run::Run;
 use authcanary::taxonomy::{Class, Outcome};
+use authcanary::telemetry::otlp::Exporters;
 use authcanary::telemetry::{Delivery, Format, Telemetry, figures};
 use authcanary::{alert, telemetry};
 
@@ -159,7 +160,8 @@ async fn two_thousand_probes_have_all_their_series() {
 
 /// One of everything, as a busy daemon has it.
 async fn busy() -> Telemetry {
-    let telemetry = Telemetry::new("here").unwrap();
+    let pages = Some("https://canary.example.com/".to_owned());
+    let telemetry = Telemetry::exporting("here", Exporters::default(), pages).unwrap();
     let probe = probe("prod");
     telemetry.watch([&probe]);
     telemetry.watch_channels(["oncall"]);
@@ -183,6 +185,11 @@ async fn busy() -> Telemetry {
 async fn every_figure_of_the_table_is_shown_with_its_labels_and_no_other() {
     let telemetry = busy().await;
     let text = text(&telemetry);
+    // Paths of pages are put behind it.
+    assert!(
+        text.contains(r#"url="https://canary.example.com","#),
+        "{text}"
+    );
     let mut shown: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let name = line.split(['{', ' ']).next().unwrap();

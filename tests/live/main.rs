@@ -14,6 +14,7 @@ mod demo;
 mod doctor;
 mod evidence;
 mod exhaustion;
+mod expiry;
 mod faults;
 mod firefox;
 mod init;

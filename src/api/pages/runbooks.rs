@@ -45,13 +45,22 @@ struct Tab {
 
 /// `/runbooks`: what is common to all, and the list of them.
 pub(crate) async fn index(headers: HeaderMap) -> Page {
-    if wants_markdown(&headers) {
-        return Ok(markdown(runbook::COMMON.to_owned()));
+    of_no_class("Runbooks", runbook::COMMON, &headers)
+}
+
+/// `/runbooks/prometheus`: where the alerts of the rules for Prometheus lead, a section for each.
+pub(crate) async fn prometheus(headers: HeaderMap) -> Page {
+    of_no_class("Alerts of Prometheus", runbook::PROMETHEUS, &headers)
+}
+
+fn of_no_class(title: &'static str, text: &str, headers: &HeaderMap) -> Page {
+    if wants_markdown(headers) {
+        return Ok(markdown(text.to_owned()));
     }
     vary(render(&RunbookPage {
-        title: "Runbooks",
+        title,
         facts: None,
-        html: html_of(runbook::COMMON),
+        html: html_of(text),
     }))
 }
 
@@ -176,8 +185,9 @@ mod tests {
     #[test]
     fn every_link_of_every_page_leads_to_a_page() {
         let link = regex::Regex::new(r##"href="/runbooks/?([^"#]*)"##).unwrap();
-        for class in Class::all() {
-            for found in link.captures_iter(&html_of(runbook::text(class))) {
+        let others = [runbook::COMMON, runbook::PROMETHEUS];
+        for text in Class::all().map(runbook::text).chain(others) {
+            for found in link.captures_iter(&html_of(text)) {
                 assert!(found[1].is_empty() || found[1].parse::<Class>().is_ok());
             }
         }
