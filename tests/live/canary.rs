@@ -14,7 +14,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 /// Long enough for a busy machine, short enough to fail a hung test.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A folder with a daemon file, a probe file and the secrets that both refer to.
 pub(crate) struct Canary {

@@ -22,7 +22,7 @@ use crate::service::Service;
 use prometheus::{Prometheus, has_data, now};
 
 /// For everything together, on a machine that is busy with other things.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 const DASHBOARDS: [&str; 4] = ["overview", "provider", "release", "monitor"];
 const PROBES: [&str; 3] = ["good", "bad", "blind"];

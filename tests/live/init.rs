@@ -19,7 +19,7 @@ use crate::canary::Canary;
 use crate::certified::{Certified, PASSWORD, SECRET, USERNAME};
 use crate::service::Service;
 
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// An empty folder in which the files of `init` are to stand, and a command whose children can be told.
 fn empty() -> Canary {
