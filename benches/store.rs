@@ -434,14 +434,14 @@ async fn look(path: &Path) {
 /// The store as a daemon has it that starts on it.
 async fn in_a_daemon(folder: &Path, probes: usize) {
     let began = Instant::now();
-    let on_it = Daemon::start(folder, &Load::probe_file(probes), "90d").await;
+    let on_it = Daemon::start(folder, &Load::probe_file(probes), "90d", &[]).await;
     let started = began.elapsed();
     on_it.get("/metrics").await;
     let kib = on_it.pss_kib();
     drop(on_it);
     let other = TempDir::new().unwrap();
     let began = Instant::now();
-    let empty = Daemon::start(other.path(), &Load::probe_file(probes), "90d").await;
+    let empty = Daemon::start(other.path(), &Load::probe_file(probes), "90d", &[]).await;
     let started_empty = began.elapsed();
     empty.get("/metrics").await;
     println!(
