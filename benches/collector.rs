@@ -22,11 +22,12 @@ use tokio::net::TcpListener;
 use daemon::Daemon;
 use tokens::{sum, token_probes};
 
-/// How often each daemon starts a run: 50 probes, every five seconds.
-const PROBES: usize = 50;
-const EVERY: &str = "5s";
+/// Five runs a second for each daemon.
+const PROBES: usize = 150;
+const EVERY: &str = "30s";
 
-/// The queues are full long before the first of them is over: a run has some seven spans, and 2,048 may wait.
+/// The queues are full when the first of them is over: a run has some seven spans, and 2,048 may wait. What memory grows by
+/// later is not what waits for a collector.
 const PARTS: [Duration; 3] = [Duration::from_secs(60); 3];
 
 /// How long the slow collector thinks, within the ten seconds that it is given.

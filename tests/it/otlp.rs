@@ -2,6 +2,7 @@
 
 mod away;
 mod encrypted;
+mod figures;
 mod gate;
 mod receiver;
 
@@ -225,7 +226,11 @@ async fn everything_arrives(protocol: Protocol) {
     })
     .await;
     let log = kept.log();
-    assert!(log.iter().all(|record| record.time_unix_nano > 0));
+    // A message has no name of its own: where it stands in the source would be another one with each release.
+    assert!(
+        log.iter()
+            .all(|record| record.time_unix_nano > 0 && record.event_name.is_empty())
+    );
     let ended = log
         .iter()
         .find(|record| hex(&record.trace_id) == id(&good).replace('-', ""))
@@ -292,7 +297,7 @@ async fn arrives_encrypted(protocol: Protocol) {
     let front = Front::start(receiver.address, scene.path()).await;
     let file = scene.path().join("authcanary.yaml");
     let more = format!(
-        ", protocol: {}, compression: gzip, signals: [traces], \
+        ", protocol: {}, compression: gzip, signals: [traces, metrics], \
          tls: {{ca_file: ca.pem, client: {{cert_file: client.pem, key: {{file: client.key}}}}}}",
         protocol.name()
     );
@@ -301,15 +306,20 @@ async fn arrives_encrypted(protocol: Protocol) {
     fs::write(&file, config.replace(NOTHING, &section)).unwrap();
     let daemon = scene.serve();
     let run = daemon.run("loopback/good").await;
-    kept_until(&receiver, |kept| !kept.spans(id(&run)).is_empty()).await;
+    let ok = [("probe", "loopback/good"), ("outcome", "ok")];
+    kept_until(&receiver, |kept| {
+        !kept.spans(id(&run)).is_empty() && kept.figure("authcanary_runs_total", &ok) == Some(1.0)
+    })
+    .await;
     let (status, _) = daemon.stop();
     assert!(status.success(), "{status}");
     let kept = receiver.kept();
-    assert_eq!(
-        (kept.metrics.len(), kept.logs.len()),
-        (0, 0),
-        "not asked for"
-    );
+    assert!(kept.logs.is_empty(), "not asked for");
+    let encoding = match protocol {
+        Protocol::Http => "content-encoding",
+        Protocol::Grpc => "grpc-encoding",
+    };
+    assert!(kept.headers.iter().all(|them| them[encoding] == "gzip"));
 
     // Without its certificate nobody lets the daemon in.
     let bare = config.replace(NOTHING, &section.replace("client: {", "#"));

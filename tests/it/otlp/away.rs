@@ -17,7 +17,7 @@ async fn value(daemon: &Serving, series: &str) -> f64 {
     value.unwrap_or_else(|| panic!("no {series} in {metrics}"))
 }
 
-async fn lost(daemon: &Serving, signal: &str, reason: &str) -> f64 {
+pub(super) async fn lost(daemon: &Serving, signal: &str, reason: &str) -> f64 {
     let series = format!("authcanary_otlp_lost_total{{reason=\"{reason}\",signal=\"{signal}\"}}");
     value(daemon, &series).await
 }
