@@ -1,8 +1,7 @@
 //! What the store costs: writing a run, a million good runs on disk, and opening and asking a store with five million,
 //! by itself and in a daemon. `cargo bench --bench store`
 //!
-//! Time is made up: the runs of months are written in minutes, and the store is looked after as often as it would have
-//! been for what was written. What months leave the database to clean up after itself is left to it as well, in short.
+//! Time is made up: the runs of months are written in minutes, and the store is looked after once for each hour of them.
 #![expect(clippy::unwrap_used, reason = "a bench stops at the first surprise")]
 
 #[path = "support/daemon.rs"]
@@ -26,11 +25,6 @@ use tempfile::TempDir;
 
 use daemon::{Daemon, pss_kib};
 use runs::Load;
-
-/// How much faster than in life the database has to clean up after itself, and how long it is left alone with that after
-/// so many runs.
-const CLEANING: Duration = Duration::from_millis(5);
-const QUIET: (usize, Duration) = (2500, Duration::from_millis(400));
 
 /// Runs that share a transaction while a store is filled.
 const TOGETHER: usize = 64;
@@ -216,7 +210,7 @@ async fn many_millions(runs: usize) {
 }
 
 fn open(folder: &Path) -> Store {
-    Store::open_cleaning(folder, CLEANING).unwrap().store
+    Store::open(folder).unwrap().store
 }
 
 /// A store that is being filled.
@@ -253,7 +247,6 @@ impl Filling {
         let an_hour = (3600.0 / self.gap.as_secs_f64()) as usize;
         let end = self.written + runs;
         let mut tend_at = self.written + an_hour;
-        let mut quiet_at = self.written + QUIET.0;
         while self.written < end {
             let count = TOGETHER.min(end - self.written);
             let runs: Vec<Run> = self.load.by_ref().take(count).collect();
@@ -265,10 +258,6 @@ impl Filling {
             store.commit(batch).await.unwrap();
             self.writing += began.elapsed();
             self.written += count;
-            if self.written >= quiet_at {
-                quiet_at += QUIET.0;
-                tokio::time::sleep(QUIET.1).await;
-            }
             if self.written >= tend_at {
                 tend_at += an_hour;
                 self.tend(store, limits).await;

@@ -19,6 +19,7 @@ mod place;
 mod ring;
 mod scan;
 mod series;
+mod silence;
 mod text;
 
 pub use change::{Change, Explanation, Figures, Incident, Member, Test, What};

@@ -11,6 +11,7 @@ mod drift;
 mod people;
 mod security;
 mod standing;
+mod start;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -163,39 +164,26 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// The desk as it was left, or a new one.
-    pub fn open(
-        memory: Memory,
-        cases: impl IntoIterator<Item = Case>,
-        silences: impl IntoIterator<Item = Silence>,
-        deploys: Vec<Deploy>,
-        now: Timestamp,
-    ) -> Self {
-        let cases = cases.into_iter();
-        let silences = silences.into_iter();
-        Self {
-            plan: Plan::default(),
-            memory,
-            cases: cases
-                .map(|case| (case.alert.fingerprint.clone(), case))
-                .collect(),
-            silences: silences.map(|it| (it.id.clone(), it)).collect(),
-            deploys,
-            started_at: now,
-        }
-    }
-
     /// Takes over a configuration. Alerts on probes that are gone end.
     pub fn configure(&mut self, plan: Plan, now: Timestamp) -> Turn {
+        self.adopt(plan);
+        self.keep_to_plan(now)
+    }
+
+    fn adopt(&mut self, plan: Plan) {
         self.plan = plan;
-        let mut turn = Turn::default();
         let probes = &self.plan.probes;
         let rules = probes
             .iter()
             .map(|(id, ward)| (id, Rules::from(&ward.alerts)));
         self.memory.detector.configure(rules);
         self.memory.known.retain(|id, _| probes.contains_key(id));
-        let keep: BTreeSet<ProbeId> = probes.keys().cloned().collect();
+    }
+
+    /// Lets go of probes that the configuration does not name, and of their alerts.
+    fn keep_to_plan(&mut self, now: Timestamp) -> Turn {
+        let mut turn = Turn::default();
+        let keep: BTreeSet<ProbeId> = self.plan.probes.keys().cloned().collect();
         let changes = self.memory.detector.retain(|id| keep.contains(id), now);
         self.take(changes, now, &mut turn);
         self.end_orphans(now, &mut turn);
@@ -203,23 +191,20 @@ impl Desk {
         turn
     }
 
-    /// After a pause of the process: runs that are missing were not missed.
-    pub fn resume(&mut self, now: Timestamp) {
-        self.memory.detector.resume(now);
+    /// A run as the detector takes it; absent where its probe is gone.
+    fn seen(&self, run: &Run) -> Option<Observation> {
+        let ward = self.plan.probes.get(&run.probe)?;
+        let interval = schedule::interval(&run.probe, &ward.cadence, run.started_at);
+        let maintenance = self.in_maintenance(&run.probe, run.started_at);
+        Some(Observation::of(run, interval, maintenance))
     }
 
     /// Takes a finished run; one that was taken before, or whose probe is gone, changes nothing.
     pub fn observe(&mut self, run: &Run, now: Timestamp) -> Turn {
         let mut turn = Turn::default();
-        let Some(ward) = self.plan.probes.get(&run.probe) else {
+        let Some(seen) = self.seen(run) else {
             return turn;
         };
-        let interval = schedule::interval(&run.probe, &ward.cadence, run.started_at);
-        let seen = Observation::of(
-            run,
-            interval,
-            self.in_maintenance(&run.probe, run.started_at),
-        );
         if self.memory.recent.insert(run.id, seen.at).is_some() {
             return turn;
         }

@@ -17,7 +17,7 @@ use crate::desk::{Acknowledgement, Case, Condition, Desk, Memory, Plan, Refused,
 use crate::notify::sender::{self, Outbox};
 use crate::probe::{Probe, ProbeId};
 use crate::run::Run;
-use crate::store::{self, Batch, Kind, Query, Record, Store};
+use crate::store::{self, Batch, Kind, Record, Store};
 
 /// Without anything to tell, what the desk remembers is written down this often; the runs in between are read again
 /// after a kill.
@@ -26,11 +26,11 @@ const REMEMBER: SignedDuration = SignedDuration::from_secs(60);
 /// A new desk learns what is usual from the runs of so many days.
 const LEARN: SignedDuration = SignedDuration::from_hours(14 * 24);
 
+/// And from so many at most, the newest: a start is not to take minutes.
+const LEARN_MOST: usize = 200_000;
+
 /// Runs may end in another order than they began: so much before the last one is looked at again.
 const OVERLAP: SignedDuration = SignedDuration::from_mins(30);
-
-/// Runs read at a time.
-const PAGE: usize = 1000;
 
 /// Silences that are over stay on the list so long.
 const KEEP_SILENCES: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -88,23 +88,24 @@ impl Duty {
     pub async fn open(store: Store, outbox: Outbox, plan: Plan) -> Result<Self, Error> {
         let now = clock::now();
         let memory: Option<Memory> = readable(store.record(MEMORY).await);
-        let since = match memory.as_ref().and_then(|memory| memory.at) {
-            Some(at) => at - OVERLAP,
-            None => now - LEARN,
-        };
+        let left_at = memory.as_ref().and_then(|memory| memory.at);
         let cases = values(store.records::<Case>("alert/").await?);
         let silences = values(store.records::<Silence>("").await?);
         let deploys = values(store.records::<Deploy>("").await?);
-        let desk = Desk::open(memory.unwrap_or_default(), cases, silences, deploys, now);
+        let memory = memory.unwrap_or_default();
+        let desk = Desk::open(plan, memory, cases, silences, deploys, now);
         let duty = Self {
             desk: Arc::new(Mutex::new(desk)),
             order: Arc::new(Order::new(Written { memory_at: now })),
             store,
             outbox,
         };
-        duty.configure(plan).await?;
-        duty.catch_up(since).await?;
-        duty.with(move |desk| desk.resume(now)).await;
+        // At their own time: the pause between them and now is ours.
+        match left_at {
+            Some(at) => duty.catch_up(at - OVERLAP).await?,
+            None => duty.learn(now - LEARN).await?,
+        }
+        duty.turn(Desk::resume).await?;
         Ok(duty)
     }
 
@@ -247,30 +248,25 @@ impl Duty {
         &self.outbox
     }
 
-    /// Takes the stored runs that ended since, in the order of their ends.
+    /// Takes the stored runs that began since, in the order of their ends.
     async fn catch_up(&self, since: Timestamp) -> Result<(), Error> {
-        let mut runs = Vec::new();
-        let mut before = None;
-        loop {
-            let query = Query {
-                probe: None,
-                outcome: None,
-                before,
-                limit: PAGE,
-            };
-            let page = self.store.list(query).await?;
-            before = page.last().map(|run| run.id);
-            let is_last =
-                page.len() < PAGE || page.last().is_some_and(|run| run.started_at < since);
-            runs.extend(page.into_iter().filter(|run| run.started_at >= since));
-            if is_last {
-                break;
+        let mut runs = self.store.by_end(since, Timestamp::MAX, None);
+        while let Some(piece) = runs.next().await? {
+            for run in piece {
+                let at = run.ended_at();
+                self.turn(move |desk, _| desk.observe(&run, at)).await?;
             }
         }
-        runs.sort_by_key(|run| (ended_at(run), run.id));
-        for run in runs {
-            let at = ended_at(&run);
-            self.turn(move |desk, _| desk.observe(&run, at)).await?;
+        Ok(())
+    }
+
+    /// Learns what is usual from the stored runs, without a word about them.
+    async fn learn(&self, since: Timestamp) -> Result<(), Error> {
+        let since = since.max(self.store.start_of_last(LEARN_MOST).await?);
+        let mut runs = self.store.by_end(since, Timestamp::MAX, None);
+        while let Some(piece) = runs.next().await? {
+            self.with(move |desk| piece.iter().for_each(|run| desk.learn(run)))
+                .await;
         }
         Ok(())
     }
@@ -341,11 +337,6 @@ fn write_down(desk: &Desk, turn: &Turn, with_memory: bool, batch: &mut Batch) {
 
 fn key(fingerprint: &Fingerprint) -> String {
     format!("alert/{fingerprint}")
-}
-
-fn ended_at(run: &Run) -> Timestamp {
-    let lasted = std::time::Duration::from_millis(run.duration_ms);
-    run.started_at.checked_add(lasted).unwrap_or(run.started_at)
 }
 
 fn values<T>(records: Vec<(String, T)>) -> Vec<T> {

@@ -116,6 +116,23 @@ impl Hours {
         cell.bad_again += u32::from(is_after_bad && is_bad);
     }
 
+    /// Counts so many bad runs of one hour, each after a bad one.
+    pub(super) fn note_bad_again(&mut self, hour: i64, times: u32, left_out: bool) {
+        self.reach(hour);
+        let Some(cell) = self.cell_mut(hour) else {
+            return;
+        };
+        cell.left_out |= left_out;
+        let times = times.min(MOST_RUNS - cell.runs);
+        cell.add(&Counts {
+            runs: times,
+            bad: times,
+            after_bad: times,
+            bad_again: times,
+            left_out,
+        });
+    }
+
     /// Takes the hours from the first to the last one out of what is learned from.
     pub(super) fn leave_out(&mut self, first: i64, last: i64) {
         for hour in first.max(self.oldest())..=last.min(self.newest) {

@@ -9,6 +9,7 @@ use super::baseline::HOUR_MS;
 use super::change::{Figures, Incident, Member};
 use super::observation::{Observation, Stream};
 use super::place::{Area, Everyone};
+use super::silence::Missing;
 use super::{Finding, Fingerprint, Kind, Severity};
 use crate::run::RunId;
 
@@ -30,6 +31,8 @@ const MOST_OF_THEM: f64 = 0.8;
 const LEAST_QUIET_MS: i64 = 10 * 60_000;
 /// Nor for so many times the longest pause that was seen: an incident that comes and goes is one.
 const PAUSES: f64 = 1.5;
+/// Shorter pauses ask for no more quiet than that, and are not noted.
+const LEAST_PAUSE_MS: i64 = (LEAST_QUIET_MS as f64 / PAUSES) as i64;
 const MOST_QUIET_MS: i64 = 90 * 60_000;
 /// Pauses mean nothing where most runs are good.
 const RARE: f64 = 0.3;
@@ -94,6 +97,22 @@ impl Tally {
         if self.runs > LONG {
             self.runs /= 2.0;
             self.bad /= 2.0;
+        }
+    }
+
+    /// The same as noting so many bad runs. What is halved again and again goes round in a circle after a while.
+    fn note_bad(&mut self, times: i64) {
+        let (mut known, mut noted, mut next_known) = (*self, 0, 1);
+        while noted < times {
+            self.note(true);
+            noted += 1;
+            if *self == known {
+                let circle = noted - next_known / 2;
+                noted = times - (times - noted) % circle.max(1);
+            }
+            if noted == next_known {
+                (known, next_known) = (*self, 2 * next_known);
+            }
         }
     }
 }
@@ -219,11 +238,55 @@ impl Case {
         let expected = rate.max(4.0 * usual).clamp(0.05, 0.9);
         let usual = usual.clamp(1e-4, expected * 0.9);
         if is_bad {
-            self.longest_pause = self.longest_pause.max(at - self.last_bad);
+            self.pause(at - self.last_bad);
             self.last_bad = self.last_bad.max(at);
             self.calm = (self.calm - (expected / usual).ln()).max(0.0);
         } else {
             self.calm += ((1.0 - usual) / (1.0 - expected)).ln();
+        }
+    }
+
+    fn pause(&mut self, pause: i64) {
+        if pause > LEAST_PAUSE_MS {
+            self.longest_pause = self.longest_pause.max(pause);
+        }
+    }
+
+    /// Whether further bad runs of its probes change no more than its figures.
+    pub(super) fn is_all_bad(&self) -> bool {
+        self.calm == 0.0 && self.tally.good_since == 0.0 && !self.is_faint()
+    }
+
+    /// The same as hearing, in the order of time, that each of these runs was missing; `is_all_bad` must hold. With each
+    /// probe comes its baseline.
+    pub(super) fn miss(&mut self, all: &[(u32, Missing, f64)]) {
+        let own = all.iter().filter(|(id, ..)| self.bad.contains(id));
+        let own: Vec<(u32, Missing, f64)> = own.copied().collect();
+        let each = || own.iter().map(|(_, missing, _)| *missing);
+        let (Some(first), Some(last)) = (
+            each().map(|missing| missing.first).min(),
+            each().map(|missing| missing.last()).max(),
+        ) else {
+            return;
+        };
+        self.pause(first - self.last_bad);
+        // Where one is due so often, no pause is long enough to be noted.
+        if each().all(|missing| missing.every > LEAST_PAUSE_MS) {
+            let mut moments: Vec<i64> = each().flat_map(Missing::moments).collect();
+            moments.sort_unstable();
+            for pair in moments.windows(2) {
+                self.pause(pair[1] - pair[0]);
+            }
+        }
+        self.tally
+            .note_bad(each().map(|missing| missing.times).sum());
+        self.heard_at = self.heard_at.max(last);
+        self.faint_since = self.faint_since.max(last);
+        self.last_bad = self.last_bad.max(last);
+        for (id, _, usual) in own {
+            let row = self.rows.entry(id).or_default();
+            row.good = 0;
+            row.is_steady = usual <= STEADY;
         }
     }
 

@@ -18,9 +18,6 @@ use crate::taxonomy::Outcome;
 /// Version of the serialised state.
 pub const DETECTOR_VERSION: u16 = 1;
 
-/// A probe that has not run for so long is gone: it was taken out of the configuration, or its location was.
-const GONE_AFTER_MS: i64 = 72 * 3_600_000;
-
 /// Where the rules of one probe differ from the usual ones.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -61,7 +58,7 @@ pub struct Detector {
     /// The hour in which a group, or a single probe, was last looked at over days.
     pub(super) looked: Vec<(Group, Option<u32>, i64)>,
     /// No run is missing before this.
-    quiet_until: i64,
+    pub(super) quiet_until: i64,
 }
 
 impl Default for Detector {
@@ -249,7 +246,7 @@ impl Detector {
     }
 
     /// Puts one word of a run into its stream and into the incident that counts it.
-    fn put(&mut self, id: u32, at: i64, said: Said, left_out: bool) {
+    pub(super) fn put(&mut self, id: u32, at: i64, said: Said, left_out: bool) {
         let Some(series) = self.everyone.get_mut(&id) else {
             return;
         };
@@ -309,72 +306,14 @@ impl Detector {
             .position(|case| case.is_open() && case.masks(stream) && case.area.holds(id, series))
     }
 
-    /// Lets time go on to `now`, and lets happen in its order what happens by time alone.
-    fn advance(&mut self, now: i64, changes: &mut Vec<Change>) {
-        while let Some(at) = self.next_silence(now) {
-            self.end_what_is_over(at, changes);
-            self.note_silence(at, changes);
-        }
-        self.end_what_is_over(now, changes);
-        self.clock = self.clock.max(now);
-        self.cases
-            .retain(|case| case.is_open() || case.may_reopen(now));
-    }
-
-    /// The next moment before `now` from which a run is missing.
-    fn next_silence(&mut self, now: i64) -> Option<i64> {
-        if self.quiet_until >= now {
-            return None;
-        }
-        let next = self.everyone.values().map(Series::silent_at).min();
-        self.quiet_until = next.unwrap_or(i64::MAX);
-        next.filter(|&at| at < now)
-    }
-
-    fn note_silence(&mut self, at: i64, changes: &mut Vec<Change>) {
-        let silent: Vec<u32> = self
-            .everyone
-            .iter()
-            .filter(|(_, series)| series.silent_at() <= at)
-            .map(|(id, _)| *id)
-            .collect();
-        let mut gone = Vec::new();
-        for &id in &silent {
-            let left_out = self
-                .masking(id, Stream::Unknown)
-                .is_some_and(|index| self.cases[index].leaves_out(at));
-            let Some(series) = self.everyone.get_mut(&id) else {
-                continue;
-            };
-            series.silent(at);
-            if i64::from(series.silences) * series.interval_ms() > GONE_AFTER_MS {
-                gone.push(id);
-            }
-            if series.rule(Stream::Unknown).off {
-                continue;
-            }
-            let missing = Said {
-                stream: Stream::Unknown,
-                is_bad: true,
-                slowdown: None,
-                class: None,
-            };
-            self.put(id, at, missing, left_out);
-        }
-        for id in silent {
-            self.judge(id, Stream::Unknown, at, changes);
-        }
-        self.forget(&gone, at, changes);
-    }
-
     /// Ends the incidents that are over by `now`, in the order of their ends.
-    fn end_what_is_over(&mut self, now: i64, changes: &mut Vec<Change>) {
+    pub(super) fn end_what_is_over(&mut self, now: i64, changes: &mut Vec<Change>) {
         while let Some((at, index)) = self.next_end(now) {
             self.end(index, at, changes);
         }
     }
 
-    fn next_end(&self, now: i64) -> Option<(i64, usize)> {
+    pub(super) fn next_end(&self, now: i64) -> Option<(i64, usize)> {
         self.cases
             .iter()
             .enumerate()
@@ -401,7 +340,7 @@ impl Detector {
     }
 
     /// Forgets probes, and ends the incidents that concern nobody else.
-    fn forget(&mut self, gone: &[u32], at: i64, changes: &mut Vec<Change>) {
+    pub(super) fn forget(&mut self, gone: &[u32], at: i64, changes: &mut Vec<Change>) {
         let gone: BTreeSet<u32> = gone.iter().copied().collect();
         if gone.is_empty() {
             return;

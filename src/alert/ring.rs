@@ -10,7 +10,7 @@ use crate::taxonomy::Class;
 /// Windows look back so far.
 pub(super) const LONGEST_WINDOW_MS: i64 = 6 * HOUR_MS;
 /// And over so many runs of one probe, whatever time they span.
-const MOST_POINTS: usize = 512;
+pub(super) const MOST_POINTS: usize = 512;
 /// Slow runs are judged on fewer: a quarter of them must be slow.
 const MOST_SLOW_POINTS: usize = 160;
 

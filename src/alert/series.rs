@@ -9,8 +9,9 @@ use super::baseline::{Hours, Rates, hour_of};
 use super::mix::Mix;
 use super::observation::{Observation, Stream};
 use super::pace::Pace;
-use super::ring::{Point, Ring};
+use super::ring::{MOST_POINTS, Point, Ring};
 use super::scan::Lane;
+use super::silence::Missing;
 use super::{Finding, Rules};
 use crate::probe::{AlertRule, ProbeId};
 use crate::run::RunId;
@@ -160,6 +161,27 @@ impl Track {
         }
     }
 
+    /// Takes runs that were missing, as the one before them was.
+    fn miss(&mut self, missing: Missing, left_out: bool) {
+        let last = missing.last();
+        self.last = Some((last, true));
+        self.last_bad = self.last_bad.max(Some(last));
+        for (hour, times) in missing.by_hour() {
+            self.hours.note_bad_again(hour, times, left_out);
+        }
+        // More would only push each other out.
+        for at in missing.newest(MOST_POINTS).moments() {
+            let point = Point {
+                at,
+                is_bad: true,
+                is_after_bad: true,
+                slowdown: 0,
+                class: None,
+            };
+            self.ring.push(point, self.stream.is_slow());
+        }
+    }
+
     /// What is learned to be usual.
     fn learned(&self, now: i64) -> Rates {
         let hour = hour_of(now);
@@ -209,6 +231,37 @@ impl Series {
     pub(super) fn silent(&mut self, at: i64) {
         self.heard_at = at;
         self.silences += 1;
+    }
+
+    /// When a silent probe that stays silent is found to have been so for longer than `after`; `None` where it is not
+    /// silent.
+    pub(super) fn gone_at(&self, after: i64) -> Option<i64> {
+        let so_far = i64::from(self.silences);
+        let more = (after / self.interval_ms - so_far).max(0);
+        (so_far > 0).then(|| self.silent_at() + more * self.interval_ms)
+    }
+
+    /// The runs of a silent probe that will be missing before `until`, if it stays silent.
+    pub(super) fn missing_before(&self, until: i64) -> Option<Missing> {
+        Missing::before(until, self.silent_at(), self.interval_ms)
+    }
+
+    /// Whether the run before the next missing one was missing as well, and counted.
+    pub(super) fn is_missed_again(&self) -> bool {
+        let track = self.track(Stream::Unknown);
+        track.is_some_and(|track| track.last == Some((self.heard_at, true)))
+    }
+
+    /// The same as noting each of these runs as missing, one by one. Gives what is usual at the end of them, if they count.
+    pub(super) fn miss(&mut self, missing: Missing, left_out: bool) -> Option<f64> {
+        self.heard_at = missing.last();
+        self.silences += u32::try_from(missing.times).unwrap_or(u32::MAX);
+        if self.rule(Stream::Unknown).off {
+            return None;
+        }
+        self.track_mut(Stream::Unknown).miss(missing, left_out);
+        let usual = self.usual(Stream::Unknown, missing.last());
+        Some(usual.map_or(0.1, |rates| rates.bad))
     }
 
     /// Begins to wait anew.

@@ -84,8 +84,8 @@ impl Timeline {
     fn with(maintenance: &[Window]) -> Self {
         let none = (Vec::new(), Vec::new());
         let start = minute(-60);
-        let mut desk = Desk::open(Memory::default(), none.0, none.1, Vec::new(), start);
-        let _ = desk.configure(plan(maintenance), start);
+        let (plan, memory) = (plan(maintenance), Memory::default());
+        let desk = Desk::open(plan, memory, none.0, none.1, Vec::new(), start);
         Self {
             desk,
             conditions: Vec::new(),
@@ -134,13 +134,14 @@ impl Timeline {
         let silences: Vec<Silence> = serde_json::from_str(&silences).unwrap();
         let deploys = desk.deploys().to_vec();
         self.desk = Desk::open(
+            plan(&[]),
             serde_json::from_str(&memory).unwrap(),
             cases,
             silences,
             deploys,
             minute(at),
         );
-        let turn = self.desk.configure(plan(&[]), minute(at));
+        let turn = self.desk.resume(minute(at));
         assert_eq!(events(&turn), [], "a restart tells nobody anything");
     }
 }
@@ -604,4 +605,70 @@ proptest! {
         }
         prop_assert_eq!(open, 0);
     }
+}
+
+#[test]
+fn a_pause_of_the_process_is_no_silence_however_long_it_was() {
+    for days in [2, 40] {
+        let mut line = Timeline::new();
+        for round in 0..300 {
+            line.run(5 * round, None, "");
+            line.other_run(5 * round + 1, None, "");
+        }
+        let back = 5 * 300 + days * 24 * 60;
+        line.restart(back);
+        for round in 0..12 {
+            assert_eq!(line.tick(back + 5 * round), []);
+            assert_eq!(line.run(back + 5 * round, None, ""), []);
+            line.other_run(back + 5 * round + 1, None, "");
+        }
+        assert_eq!(line.desk.cases().count(), 0, "{days} days");
+    }
+}
+
+/// A desk that remembers nothing learns from stored runs: what was wrong then is told if it still is.
+#[test]
+fn what_is_learned_from_old_runs_is_told_only_if_it_is_still_so() {
+    let learned = |bad: std::ops::Range<i64>| {
+        let mut line = Timeline::new();
+        for round in 0..600 {
+            let class = bad.contains(&round).then_some(Class::HttpServerError);
+            line.runs += 1;
+            let run = run(line.runs, minute(5 * round - 5 * 600 - 60), class, "");
+            line.desk.learn(&run);
+        }
+        let turn = line.desk.resume(minute(-60));
+        assert_eq!(events(&turn), [], "held back right after the start");
+        line
+    };
+    let mut over = learned(100..200);
+    assert_eq!(over.tick(-58), []);
+    assert_eq!(over.desk.cases().count(), 0);
+    let usual = &over.desk.explain(&probe())[0];
+    assert!(usual.baseline > 0.0, "{usual:?}");
+    let mut open = learned(500..600);
+    assert_eq!(open.tick(-58), [Event::Fired]);
+    open.restart(-57);
+    assert_eq!(open.tick(-50), []);
+}
+
+#[test]
+fn an_alert_that_nobody_remembers_is_over() {
+    let mut line = Timeline::new();
+    for round in 0..20 {
+        line.run(5 * round, Some(Class::HttpServerError), "");
+    }
+    assert_eq!(line.tick(100), []);
+    let cases: Vec<Case> = line.desk.cases().cloned().collect();
+    assert!(cases.iter().any(Case::is_open));
+    line.desk = Desk::open(
+        plan(&[]),
+        Memory::default(),
+        cases,
+        Vec::new(),
+        Vec::new(),
+        minute(101),
+    );
+    let turn = line.desk.resume(minute(101));
+    assert_eq!(events(&turn), [Event::Resolved]);
 }

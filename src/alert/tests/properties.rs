@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::probe::AlertRule;
 
 const EVERYONE: [Who; 5] = [PROD, STAGING, SANDBOX, OTHER, OTHER_STAGING];
 
@@ -147,5 +148,144 @@ proptest! {
         }
         // Two days of good runs stand at the end.
         prop_assert!(open.values().all(|is_open| !is_open), "{:#?}", changes.last());
+    }
+
+    #[test]
+    fn a_long_silence_is_as_if_each_missing_run_had_been_counted(silence in silences()) {
+        let (mut over, mut counted) = (silence.before(), silence.before());
+        prop_assert_eq!(&over, &counted);
+        let until = silence.last() + silence.lasts_s;
+        let mut changes = Vec::new();
+        // Whoever looks so often finds hardly a run missing each time.
+        for second in (silence.last()..until).step_by(silence.least_s() as usize) {
+            changes.extend(counted.tick(at(second)));
+        }
+        changes.extend(counted.tick(at(until)));
+        prop_assert_eq!(over.tick(at(until)), changes);
+        prop_assert_eq!(&over, &counted);
+        for run in silence.after() {
+            prop_assert_eq!(over.observe(&run), counted.observe(&run));
+        }
+        prop_assert_eq!(over, counted);
+    }
+}
+
+/// Some probes of different pace that fall silent together, after runs of which every so many-th could not be judged.
+#[derive(Debug, Clone)]
+struct Silence {
+    paces_s: Vec<u64>,
+    rounds: usize,
+    every_nth: usize,
+    objective: Option<f64>,
+    is_off: bool,
+    lasts_s: i64,
+}
+
+fn silences() -> impl Strategy<Value = Silence> {
+    let pace = prop::sample::select(vec![1_u64, 2, 7, 30, 60, 90, 420, 600]);
+    let objective = prop::sample::select(vec![None, None, None, Some(40.0)]);
+    (
+        prop::collection::vec(pace, 1..5),
+        1_usize..60,
+        2_usize..40,
+        objective,
+        any::<bool>(),
+        60_i64..4000,
+    )
+        .prop_map(|(paces_s, rounds, every_nth, objective, is_off, slots)| {
+            let least = paces_s.iter().min().copied().unwrap() as i64;
+            Silence {
+                paces_s,
+                rounds,
+                every_nth,
+                objective,
+                is_off,
+                // Up to an hour of the fastest, and over its end where probes are slow.
+                lasts_s: slots * least,
+            }
+        })
+}
+
+impl Silence {
+    fn least_s(&self) -> u64 {
+        self.paces_s.iter().min().copied().unwrap()
+    }
+
+    fn run(&self, place: usize, round: usize, is_good: bool) -> Observation {
+        let (who, pace) = (EVERYONE[place], self.paces_s[place]);
+        let second = (round as u64 * pace) as i64 + place as i64;
+        Observation {
+            interval: Duration::from_secs(pace),
+            ..if is_good {
+                good(who, second)
+            } else {
+                unknown(who, second)
+            }
+        }
+    }
+
+    /// All runs before the silence, each probe at its own pace up to the same time.
+    fn runs(&self) -> Vec<Observation> {
+        let most = self.paces_s.iter().max().copied().unwrap() * self.rounds as u64;
+        let mut runs: Vec<Observation> = self
+            .paces_s
+            .iter()
+            .enumerate()
+            .flat_map(|(place, pace)| {
+                // The newest thousand are enough of the fastest.
+                let rounds = (most / pace) as usize;
+                let all = rounds.saturating_sub(1000)..rounds;
+                all.map(move |round| self.run(place, round, round % self.every_nth != 1))
+            })
+            .collect();
+        runs.sort_by_key(|run| run.at);
+        runs
+    }
+
+    fn last(&self) -> i64 {
+        let runs = self.runs();
+        runs.last()
+            .map_or(0, |run| run.at.as_second() - 1_800_000_000)
+    }
+
+    fn before(&self) -> Detector {
+        let rules = Rules {
+            monitor: AlertRule {
+                objective: self.objective,
+                ..AlertRule::default()
+            },
+            ..Rules::default()
+        };
+        let off = Rules {
+            monitor: AlertRule {
+                off: true,
+                ..AlertRule::default()
+            },
+            ..Rules::default()
+        };
+        let mut detector = Detector::new();
+        let id = |who: Who| ProbeId::new(who.0, who.1, None);
+        let first = if self.is_off { off } else { rules };
+        detector.configure([(&id(EVERYONE[0]), first), (&id(EVERYONE[1]), rules)]);
+        for run in self.runs() {
+            detector.observe(&run);
+        }
+        detector.tick(at(self.last()));
+        detector
+    }
+
+    /// Good runs once the silence is over.
+    fn after(&self) -> Vec<Observation> {
+        let from = self.last() + self.lasts_s + 1;
+        let mut runs: Vec<Observation> = (0..self.paces_s.len())
+            .flat_map(|place| (0..20).map(move |round| (place, round)))
+            .map(|(place, round)| {
+                let run = self.run(place, round, true);
+                let at = run.at + jiff::SignedDuration::from_secs(from);
+                Observation { at, ..run }
+            })
+            .collect();
+        runs.sort_by_key(|run| run.at);
+        runs
     }
 }

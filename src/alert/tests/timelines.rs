@@ -196,6 +196,30 @@ fn a_pause_of_the_daemon_is_no_silence_of_its_probes() {
     timeline.all_good(&[PROD, OTHER], 3600).expect(&[]);
 }
 
+/// Counted one by one, the missing runs of probes that run every second take minutes.
+#[test]
+fn a_silence_of_any_length_is_noted_at_once() {
+    let mut timeline = Timeline::new();
+    let environments: Vec<String> = (0..5).map(|n| format!("e{n}")).collect();
+    let run = |environment: &str, second: i64| Observation {
+        probe: ProbeId::new("acme", environment, None),
+        environment: environment.to_owned(),
+        interval: Duration::from_secs(1),
+        ..good(PROD, second)
+    };
+    for second in 0..1000 {
+        for environment in &environments {
+            timeline.put(&run(environment, second));
+        }
+    }
+    timeline.changes.extend(timeline.detector.tick(at(2 * DAY)));
+    timeline.expect(&["opened monitor []"]);
+    timeline
+        .changes
+        .extend(timeline.detector.tick(at(40 * DAY)));
+    timeline.expect(&["resolved monitor []"]);
+}
+
 #[test]
 fn what_comes_and_goes_is_one_alert() {
     let mut timeline = learned(&[PROD]);
