@@ -46,6 +46,7 @@ bench: setup $(PLAYWRIGHT)
 	python3 benches/journey.py
 	cargo bench --locked --bench daemon
 	cargo bench --locked --bench scrape
+	cargo bench --locked --bench collector
 	cargo bench --locked --bench store
 
 # By docker or podman it is `docker build --file Containerfile .`.

@@ -4,14 +4,16 @@
 
 #[path = "support/daemon.rs"]
 mod daemon;
+#[path = "support/tokens.rs"]
+mod tokens;
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use authcanary::loopback::{self, Config};
 use tempfile::TempDir;
 
 use daemon::Daemon;
+use tokens::{sum, token_probes};
 
 /// Two starts of each probe, and some time to begin.
 const LOAD: Duration = Duration::from_secs(125);
@@ -26,7 +28,7 @@ async fn main() {
 
 async fn idle(issuer: &str) {
     let folder = TempDir::new().unwrap();
-    let daemon = Daemon::start(folder.path(), &probe_file(issuer, 500, "30d"), "30d").await;
+    let daemon = Daemon::start(folder.path(), &token_probes(issuer, 500, "30d"), "30d", &[]).await;
     for path in ["/readyz", "/api/v1/probes", "/metrics"] {
         daemon.get(path).await;
     }
@@ -34,7 +36,7 @@ async fn idle(issuer: &str) {
     // The two must not share pages, or each would count for half.
     drop(daemon);
     let folder = TempDir::new().unwrap();
-    let one = Daemon::start(folder.path(), &probe_file(issuer, 1, "30d"), "30d").await;
+    let one = Daemon::start(folder.path(), &token_probes(issuer, 1, "30d"), "30d", &[]).await;
     one.get("/metrics").await;
     let one = one.pss_kib();
     println!("500 idle probes: {many} KiB (proportional set size)");
@@ -43,17 +45,10 @@ async fn idle(issuer: &str) {
 
 async fn load(issuer: &str) {
     let folder = TempDir::new().unwrap();
-    let daemon = Daemon::start(folder.path(), &probe_file(issuer, 2000, "1m"), "30d").await;
+    let daemon = Daemon::start(folder.path(), &token_probes(issuer, 2000, "1m"), "30d", &[]).await;
     tokio::time::sleep(LOAD).await;
     let metrics = daemon.get("/metrics").await;
-    let sum = |name: &str| -> f64 {
-        let lines = metrics
-            .lines()
-            .filter(|line| line.starts_with(name) && !line.starts_with('#'));
-        lines
-            .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
-            .sum()
-    };
+    let sum = |name: &str| sum(&metrics, name, "");
     let runs = sum("authcanary_runs_total");
     println!(
         "2,000 one-minute probes over {LOAD:?}: {runs} runs, {} KiB",
@@ -76,15 +71,4 @@ async fn load(issuer: &str) {
 #[expect(clippy::cast_precision_loss, reason = "a ratio of sizes")]
 fn ratio(a: u64, b: u64) -> f64 {
     a as f64 / b as f64
-}
-
-fn probe_file(issuer: &str, probes: usize, every: &str) -> String {
-    let mut file = format!(
-        "version: 1\nprovider: loopback\nflow: client_credentials\nevery: {every}\ntimeout: 30s\nenvironments:\n"
-    );
-    for n in 0..probes {
-        let client = "{id: demo-basic, auth: client_secret_basic, secret: {env: BENCH_SECRET}}";
-        let _ = writeln!(file, "  e{n}: {{issuer: \"{issuer}\", client: {client}}}");
-    }
-    file
 }

@@ -430,7 +430,7 @@ async fn look(path: &Path) {
 async fn in_a_daemon(folder: &Path, probes: usize) {
     let start = async |folder: &Path| {
         let began = Instant::now();
-        let daemon = Daemon::start(folder, &Load::probe_file(probes), "90d").await;
+        let daemon = Daemon::start(folder, &Load::probe_file(probes), "90d", &[]).await;
         let started = began.elapsed();
         daemon.get("/metrics").await;
         let kib = daemon.pss_kib();

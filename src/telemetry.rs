@@ -34,11 +34,7 @@ use exposition::Printer;
 use instruments::{Instruments, OLDEST_PENDING, Recorder};
 pub use logs::{LogLayer, within};
 use otlp::{Exporters, Queues};
-use series::{Admission, Exemplar, Owner, Series, detail};
-
-/// Series that one instrument may have in the SDK. Far beyond what [`MAX_SERIES`] lets through: the SDK's own limit of
-/// 2,000 would be reached by 500 probes.
-const SDK_SERIES: usize = 100_000;
+use series::{Admission, Exemplar, Owner, Series, detail, held};
 
 /// Lines that `/metrics` may have, unless the configuration says otherwise. A probe of a whole journey takes some 200.
 pub const MAX_SERIES: usize = 500_000;
@@ -65,7 +61,7 @@ pub enum Delivery {
 /// All instruments, and the way out for Prometheus.
 pub struct Telemetry {
     instruments: Instruments,
-    series: Series,
+    series: Arc<Series>,
     registry: Registry,
     /// Holds the instruments' pipeline.
     provider: SdkMeterProvider,
@@ -82,17 +78,20 @@ pub struct Telemetry {
 impl Telemetry {
     /// Sets up the instruments of a daemon at `location`.
     pub fn new(location: &str) -> Result<Self, Error> {
-        Self::exporting(location, Exporters::default(), None)
+        Self::exporting(location, Exporters::default(), None, MAX_SERIES)
     }
 
-    /// The same, sending by `exporters` as well. `pages` is the address of the daemon's pages, for links to runs.
+    /// The same, sending by `exporters` as well. `pages` is the address of the daemon's pages, for links to runs, and
+    /// `max_series` the limit on the lines of `/metrics` that belong to probes and channels.
     pub fn exporting(
         location: &str,
         mut exporters: Exporters,
         pages: Option<String>,
+        max_series: usize,
     ) -> Result<Self, Error> {
         let resource = resource::resource(location);
-        let (reader, losses) = exporters.take_reader();
+        let series = Arc::new(Series::new(max_series));
+        let (reader, losses) = exporters.take_reader(&series);
         let registry = Registry::new();
         let exporter = opentelemetry_prometheus::exporter()
             .with_registry(registry.clone())
@@ -104,11 +103,10 @@ impl Telemetry {
         let mut provider = SdkMeterProvider::builder()
             .with_resource(resource.clone())
             .with_reader(exporter)
-            .with_view(|_: &Instrument| {
-                Stream::builder()
-                    .with_cardinality_limit(SDK_SERIES)
-                    .build()
-                    .ok()
+            .with_view(move |instrument: &Instrument| {
+                let figure = figures().find(|figure| figure.name == instrument.name())?;
+                let stream = Stream::builder().with_cardinality_limit(held(figure, max_series)?);
+                stream.build().ok()
             });
         if let Some(reader) = reader {
             provider = provider.with_reader(reader);
@@ -131,7 +129,7 @@ impl Telemetry {
         }
         let telemetry = Self {
             instruments,
-            series: Series::new(MAX_SERIES),
+            series,
             registry,
             provider,
             queues,
@@ -142,13 +140,6 @@ impl Telemetry {
         };
         telemetry.start_at_zero();
         Ok(telemetry)
-    }
-
-    /// The same with another limit on the lines of `/metrics` that belong to probes and channels.
-    #[must_use]
-    pub fn with_max_series(mut self, limit: usize) -> Self {
-        self.series = Series::new(limit);
-        self
     }
 
     /// The same without a way out for Prometheus.
@@ -316,11 +307,13 @@ impl Telemetry {
     ) {
         let value = seconds(duration_ms);
         self.of_probe(recorder, labels, extra, |to, all| to.record(value, all));
+        let ended = run
+            .started_at
+            .checked_add(Duration::from_millis(run.duration_ms));
         let exemplar = Exemplar {
-            trace_id: run.id.trace_id().to_string(),
-            run_id: run.id.to_string(),
+            run: run.id,
             value,
-            at: run.started_at,
+            at: ended.unwrap_or(run.started_at),
         };
         let owner = Owner::Probe(&labels.probe);
         self.series

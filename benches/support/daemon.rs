@@ -16,8 +16,14 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// With this probe file and a store, both in `folder`. Runs are kept for so long.
-    pub(crate) async fn start(folder: &Path, probe_file: &str, keep: &str) -> Self {
+    /// With this probe file and a store, both in `folder`, and further variables in its environment. Runs are kept for so
+    /// long.
+    pub(crate) async fn start(
+        folder: &Path,
+        probe_file: &str,
+        keep: &str,
+        variables: &[(&str, &str)],
+    ) -> Self {
         fs::write(folder.join("probe.yaml"), probe_file).unwrap();
         let daemon = format!(
             "version: 1\nlisten: 127.0.0.1:0\nprobes: [probe.yaml]\nstore: {{path: {}, keep: {{runs: {keep}}}}}\n",
@@ -29,6 +35,7 @@ impl Daemon {
             .arg(folder.join("authcanary.yaml"))
             .arg("serve")
             .env("BENCH_SECRET", "demo-basic-secret")
+            .envs(variables.iter().copied())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()

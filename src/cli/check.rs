@@ -53,7 +53,7 @@ pub(crate) async fn run(daemon: Daemon, args: Args) -> anyhow::Result<Exit> {
     let folder = Folder::for_commands(&daemon.store.path);
     // Its figures would pass for those of the daemon, and say nothing after one run.
     let exporters = serve::exporters(&daemon).await?.without_metrics();
-    let telemetry = Telemetry::exporting(&daemon.location, exporters, None)?;
+    let telemetry = Telemetry::exporting(&daemon.location, exporters, None, daemon.max_series)?;
     let pace = daemon.browser.max_sessions.max(1);
     let runs: Vec<Vec<Run>> = stream::iter(&probes)
         .map(|probe| {

@@ -59,8 +59,8 @@ pub(crate) async fn serve(
         Some(url) => url.to_string(),
         None => format!("http://{}", listener.local_addr()?),
     };
-    let telemetry = Telemetry::exporting(&config.location, exporters, Some(pages))?
-        .with_max_series(config.max_series);
+    let (location, pages) = (&config.location, Some(pages));
+    let telemetry = Telemetry::exporting(location, exporters, pages, config.max_series)?;
     let telemetry = Arc::new(match config.prometheus {
         true => telemetry,
         false => telemetry.without_prometheus(),

@@ -143,16 +143,12 @@ impl Printer {
     }
 
     fn exemplar(&mut self, exemplar: &Exemplar) {
-        let Exemplar {
-            trace_id,
-            run_id,
-            value,
-            at,
-        } = exemplar;
+        let Exemplar { run, value, at } = exemplar;
+        let trace = run.trace_id();
         let (seconds, millis) = (at.as_second(), at.subsec_millisecond());
         let _ = write!(
             self.text,
-            " # {{trace_id=\"{trace_id}\",run_id=\"{run_id}\"}} {value} {seconds}.{millis:03}"
+            " # {{trace_id=\"{trace}\",run_id=\"{run}\"}} {value} {seconds}.{millis:03}"
         );
     }
 

@@ -3,6 +3,8 @@
 
 use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter};
 
+use crate::taxonomy::{Outcome, Stage};
+
 /// Seconds; a browser journey takes one to a few, a run may last minutes.
 const RUN_BUCKETS: [f64; 13] = [
     0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 20.0, 30.0, 60.0, 120.0,
@@ -52,6 +54,21 @@ impl Figure {
     pub fn all_labels(&self) -> Vec<&'static str> {
         let of_probe: &[&str] = if self.of_probe { &PROBE_LABELS } else { &[] };
         [of_probe, self.labels].concat()
+    }
+
+    /// How many series a probe or a channel may well have of it, of all that its labels allow; `None` where it belongs to
+    /// neither.
+    pub(super) fn spread(&self) -> Option<usize> {
+        if !self.of_probe && !self.labels.contains(&"channel") {
+            return None;
+        }
+        Some(match self.labels {
+            [] => 1,
+            ["outcome"] => Outcome::all().count(),
+            // A probe that fails, fails in a few ways.
+            ["stage", ..] => Stage::all().count(),
+            _ => 8,
+        })
     }
 
     /// How many lines of `/metrics` one set of labels takes.

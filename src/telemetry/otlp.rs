@@ -3,26 +3,30 @@
 //! A collector that is dead, slow or refuses never holds a probe up: whatever is to be sent waits in a queue with a
 //! limit, threads of their own send it, every attempt has a limit as well, and what did not get through is counted.
 
+mod figures;
 mod guard;
 mod plan;
 mod wire;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::metrics::Counter;
-use opentelemetry_otlp::{LogExporter, MetricExporter, SpanExporter};
+use opentelemetry_otlp::{LogExporter, SpanExporter};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::{self, BatchLogProcessor, SdkLoggerProvider};
-use opentelemetry_sdk::metrics::PeriodicReader;
+use opentelemetry_sdk::metrics::{PeriodicReader, Temporality};
 use opentelemetry_sdk::trace::{self, BatchSpanProcessor, SpanData, SpanProcessor};
 use tokio::runtime::Handle;
 use url::Url;
 
+use super::series::Series;
 use crate::http::HttpError;
 use crate::secret::{SecretRef, TextOrSecret};
 
+use figures::{FigureExporter, Way};
 use guard::{Bounded, Guard, State};
 pub use plan::{Plan, Plans};
 
@@ -119,10 +123,17 @@ pub fn plan(file: Option<&Settings>) -> Result<Plans, OtlpError> {
 #[derive(Default)]
 pub struct Exporters {
     spans: Option<Outlet<SpanExporter>>,
-    metrics: Option<Outlet<MetricExporter>>,
+    metrics: Option<Figures>,
     logs: Option<Outlet<LogExporter>>,
     /// Share of the traces that is sent, from 0 to 1.
     sampled: f64,
+}
+
+/// Figures lack the table of what is shown until their pipeline is made.
+struct Figures {
+    way: Way,
+    temporality: Temporality,
+    state: State,
 }
 
 struct Outlet<E> {
@@ -147,7 +158,11 @@ impl Exporters {
                     exporters.spans = Some(Outlet::new(wire.spans(&state)?, state, plan));
                 }
                 Signal::Metrics => {
-                    exporters.metrics = Some(Outlet::new(wire.metrics(&state)?, state, plan));
+                    exporters.metrics = Some(Figures {
+                        way: wire.figures(state.clone())?,
+                        temporality: plans.temporality,
+                        state,
+                    });
                 }
                 Signal::Logs => {
                     exporters.logs = Some(Outlet::new(wire.logs(&state)?, state, plan));
@@ -166,17 +181,25 @@ impl Exporters {
         }
     }
 
-    /// The reader that sends the figures, for the pipeline they come from.
+    /// The reader that sends the figures that `series` shows, for the pipeline they come from.
     pub(super) fn take_reader(
         &mut self,
-    ) -> (Option<PeriodicReader<Guard<MetricExporter>>>, Losses) {
+        series: &Arc<Series>,
+    ) -> (Option<PeriodicReader<Guard<FigureExporter>>>, Losses) {
         let states = [
             self.spans.as_ref().map(|outlet| outlet.guard.state()),
-            self.metrics.as_ref().map(|outlet| outlet.guard.state()),
+            self.metrics.as_ref().map(|figures| figures.state.clone()),
             self.logs.as_ref().map(|outlet| outlet.guard.state()),
         ];
-        let reader = self.metrics.take();
-        let reader = reader.map(|outlet| PeriodicReader::builder(outlet.guard).build());
+        let reader = self.metrics.take().map(|figures| {
+            let Figures {
+                way,
+                temporality,
+                state,
+            } = figures;
+            let exporter = FigureExporter::new(way, temporality, Arc::clone(series));
+            PeriodicReader::builder(Guard::new(exporter, state)).build()
+        });
         (reader, Losses(states.into_iter().flatten().collect()))
     }
 

@@ -1,5 +1,6 @@
 //! Which series are shown: those of known probes and channels, up to a limit. The SDK beneath never forgets a series;
-//! what is not in this table does not leave the daemon by `/metrics`.
+//! what is not in this table does not leave the daemon. What the SDK still holds of others counts against a limit as well,
+//! since beyond it the SDK would throw values of all probes together.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,13 +8,28 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 
 use super::instruments::{Figure, Kind, PROBE_LABELS};
+use crate::run::RunId;
+
+/// Lines of `/metrics` that a probe takes at least, once it ran.
+const LINES_OF_PROBE: usize = 100;
+
+/// Probes that there is room for in the SDK, whatever the limit on lines.
+const PROBES: usize = 1000;
+
+/// Series that a figure of probes or channels may have in the SDK, shown or not, where `/metrics` may have `limit` lines;
+/// `None` for others. The SDK's own limit of 2,000 would be reached by 500 probes. It makes room for all of them at the
+/// start, so there is no more than can be of use.
+pub(super) fn held(figure: &Figure, limit: usize) -> Option<usize> {
+    let probes = (limit / LINES_OF_PROBE).max(PROBES);
+    Some(probes * figure.spread()?)
+}
 
 /// A run that stands for the others of a bucket.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Exemplar {
-    pub(super) trace_id: String,
-    pub(super) run_id: String,
+    pub(super) run: RunId,
     pub(super) value: f64,
+    /// When the run ended.
     pub(super) at: Timestamp,
 }
 
@@ -22,6 +38,14 @@ pub(super) struct Exemplar {
 pub(super) enum Owner<'a> {
     Probe(&'a str),
     Channel(&'a str),
+}
+
+impl Owner<'_> {
+    fn name(&self) -> &str {
+        match self {
+            Self::Probe(name) | Self::Channel(name) => name,
+        }
+    }
 }
 
 /// Whether a value may be recorded.
@@ -37,43 +61,56 @@ pub(super) enum Admission {
 /// Series by the name of their figure, then by the values of the labels that are not the owner's.
 type Families = HashMap<&'static str, HashMap<String, Exemplars>>;
 
+/// Series that only the SDK has, by the name of their figure: owner and detail.
+type Ghosts = HashMap<&'static str, HashSet<(String, String)>>;
+
 /// The newest of each bucket that has one. Most series touch few of their buckets.
-type Exemplars = Vec<(u8, Exemplar)>;
+pub(super) type Exemplars = Vec<(u8, Exemplar)>;
 
 /// The table.
 pub(super) struct Series {
     state: Mutex<State>,
-    limit: usize,
 }
 
-#[derive(Default)]
 struct State {
     probes: HashMap<String, Families>,
     channels: HashMap<String, Families>,
     /// Lines of `/metrics` that the entries take.
     lines: usize,
+    /// Lines that they may take.
+    limit: usize,
+    /// Series in the SDK, by the name of their figure.
+    held: HashMap<&'static str, usize>,
+    /// Those of them that are not shown any more.
+    ghosts: Ghosts,
 }
 
 impl Series {
     /// An empty table that takes up to `limit` lines of `/metrics`.
     pub(super) fn new(limit: usize) -> Self {
         Self {
-            state: Mutex::default(),
-            limit,
+            state: Mutex::new(State {
+                probes: HashMap::new(),
+                channels: HashMap::new(),
+                lines: 0,
+                limit,
+                held: HashMap::new(),
+                ghosts: HashMap::new(),
+            }),
         }
     }
 
     /// From now on only these probes have series.
     pub(super) fn watch_probes(&self, names: &HashSet<String>) {
-        let mut state = self.state();
-        keep_only(&mut state.probes, names);
+        let state = &mut *self.state();
+        keep_only(&mut state.probes, names, &mut state.ghosts);
         state.count();
     }
 
     /// From now on only these channels have series.
     pub(super) fn watch_channels(&self, names: &HashSet<String>) {
-        let mut state = self.state();
-        keep_only(&mut state.channels, names);
+        let state = &mut *self.state();
+        keep_only(&mut state.channels, names, &mut state.ghosts);
         state.count();
     }
 
@@ -87,7 +124,7 @@ impl Series {
         if family.is_some_and(|family| family.contains_key(detail)) {
             return Admission::Granted;
         }
-        if state.lines + figure.weight() > self.limit {
+        if state.lines + figure.weight() > state.limit || !state.hold(owner, figure, detail) {
             return Admission::Full;
         }
         state.lines += figure.weight();
@@ -113,10 +150,12 @@ impl Series {
         let Some(family) = families.and_then(|families| families.get_mut(figure.name)) else {
             return;
         };
-        let before = family.len();
-        family.retain(|detail, _| kept.contains(&detail.as_str()));
-        let gone = before - family.len();
-        state.lines -= gone * figure.weight();
+        let gone = family.extract_if(|detail, _| !kept.contains(&detail.as_str()));
+        let gone: Vec<_> = gone
+            .map(|(detail, _)| (owner.name().to_owned(), detail))
+            .collect();
+        state.lines -= gone.len() * figure.weight();
+        state.ghosts.entry(figure.name).or_default().extend(gone);
     }
 
     /// Keeps a run as the newest of its bucket, in a series that was admitted.
@@ -168,6 +207,19 @@ impl State {
         }
     }
 
+    /// Whether the SDK has this series already, or room for it.
+    fn hold(&mut self, owner: Owner<'_>, figure: &Figure, detail: &str) -> bool {
+        let ghost = (owner.name().to_owned(), detail.to_owned());
+        let ghosts = self.ghosts.get_mut(figure.name);
+        if ghosts.is_some_and(|ghosts| ghosts.remove(&ghost)) {
+            return true;
+        }
+        let held = self.held.entry(figure.name).or_default();
+        let has_room = self::held(figure, self.limit).is_none_or(|limit| *held < limit);
+        *held += usize::from(has_room);
+        has_room
+    }
+
     fn count(&mut self) {
         let owners = self.probes.values().chain(self.channels.values());
         self.lines = owners
@@ -177,8 +229,13 @@ impl State {
     }
 }
 
-fn keep_only(owners: &mut HashMap<String, Families>, names: &HashSet<String>) {
-    owners.retain(|name, _| names.contains(name));
+fn keep_only(owners: &mut HashMap<String, Families>, names: &HashSet<String>, ghosts: &mut Ghosts) {
+    for (name, families) in owners.extract_if(|name, _| !names.contains(name)) {
+        for (figure, family) in families {
+            let details = family.into_keys().map(|detail| (name.clone(), detail));
+            ghosts.entry(figure).or_default().extend(details);
+        }
+    }
     for name in names {
         owners.entry(name.clone()).or_default();
     }
@@ -203,4 +260,53 @@ pub(super) fn detail(labels: &[(&str, &str)]) -> String {
     own.sort_unstable();
     let values: Vec<&str> = own.into_iter().map(|(_, value)| *value).collect();
     values.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::instruments::{figure, figures};
+    use super::*;
+
+    #[test]
+    fn what_the_sdk_holds_of_probes_that_are_gone_counts_as_well() {
+        let series = Series::new(1_000_000);
+        let last = figure("authcanary_last_run_timestamp_seconds");
+        let limit = held(last, 1_000_000).unwrap();
+        let names = |prefix: &str, count: usize| -> HashSet<String> {
+            (0..count).map(|n| format!("{prefix}{n}")).collect()
+        };
+        let admit = |name: &str| series.admit(Owner::Probe(name), last, "");
+        let all = |names: &HashSet<String>, expected| {
+            series.watch_probes(names);
+            assert!(names.iter().all(|name| admit(name) == expected));
+        };
+        let (old, new) = (names("old", limit - 1), names("new", 1));
+        all(&old, Admission::Granted);
+        all(&new, Admission::Granted);
+        all(&names("late", 5), Admission::Full);
+        // Another figure has room of its own.
+        let runs = figure("authcanary_runs_total");
+        let late = Owner::Probe("late1");
+        assert_eq!(series.admit(late, runs, "ok"), Admission::Granted);
+        // What comes back takes the place that it had.
+        all(&old, Admission::Granted);
+        all(&new, Admission::Granted);
+        series.retain(Owner::Probe("new0"), last, &[]);
+        all(&new, Admission::Granted);
+    }
+
+    #[test]
+    fn figures_that_come_and_go_have_room_in_the_sdk_and_the_others_need_none() {
+        for figure in figures() {
+            let comes_and_goes = figure.of_probe || figure.labels.contains(&"channel");
+            assert_eq!(
+                held(figure, 500_000).is_some(),
+                comes_and_goes,
+                "{figure:?}"
+            );
+        }
+        let of = |name: &str, limit: usize| held(figure(name), limit);
+        assert_eq!(of("authcanary_runs_total", 500_000), Some(20_000));
+        assert_eq!(of("authcanary_runs_total", 0), Some(4000));
+    }
 }

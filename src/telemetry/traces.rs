@@ -129,9 +129,9 @@ impl View<'_> {
         };
         let step = self.step_of(exchange);
         let parent = step.map_or(Part::Run, |step| Part::Step(number(step)));
-        let method = attributes::method(&exchange.method);
+        let name = attributes::span_name(&exchange.method);
         let part = Part::Exchange(number(index));
-        let mut span = self.span(part, Some(parent), method, took);
+        let mut span = self.span(part, Some(parent), name, took);
         if let Some(sent) = exchange.span_id {
             // The very span that the provider may have been told.
             span.span_context = self.context(SpanId::from_bytes(sent.to_bytes()));
@@ -162,9 +162,9 @@ impl View<'_> {
             start,
             end: self.end_of_hop(index, opened, step),
         };
-        let method = attributes::method(&hop.method);
+        let name = attributes::span_name(&hop.method);
         let part = Part::Hop(number(index));
-        let mut span = self.span(part, Some(parent), method, took);
+        let mut span = self.span(part, Some(parent), name, took);
         span.span_kind = SpanKind::Client;
         span.attributes.extend(attributes::of_hop(hop));
         if let Some(error) = &hop.error {

@@ -278,7 +278,7 @@ async fn a_restart_knows_what_failed_before_and_counts_it_anew() {
 
 #[tokio::test]
 async fn beyond_the_limit_values_are_counted_and_left_out() {
-    let telemetry = Telemetry::new("here").unwrap().with_max_series(14);
+    let telemetry = Telemetry::exporting("here", Exporters::default(), None, 14).unwrap();
     let (prod, staging) = (probe("prod"), probe("staging"));
     telemetry.watch([&prod, &staging]);
     let overflow = || series(&text(&telemetry))["authcanary_series_overflow_total"];

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -20,6 +21,7 @@ use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use tokio::runtime::Handle;
+use tokio::time::Sleep;
 
 use super::wire::Headers;
 use super::{Plan, Signal};
@@ -127,10 +129,7 @@ impl State {
         let refreshed = self.0.runtime.spawn(self.0.headers.clone().refresh());
         // Whoever keeps a secret has limits of its own; a panic there leaves the headers as they were.
         let _ = refreshed.await;
-        let limit = {
-            let _runtime = self.0.runtime.enter();
-            Box::pin(tokio::time::sleep(self.0.limit))
-        };
+        let limit = self.pause(self.0.limit);
         let result = match select(std::pin::pin!(export), limit).await {
             Either::Left((result, _)) => result,
             Either::Right(_) => Err(OTelSdkError::Timeout(self.0.limit)),
@@ -140,6 +139,12 @@ impl State {
             Err(error) => self.refused(count, error),
         }
         result
+    }
+
+    /// Waits on whichever thread asks.
+    pub(super) fn pause(&self, time: Duration) -> Pin<Box<Sleep>> {
+        let _runtime = self.0.runtime.enter();
+        Box::pin(tokio::time::sleep(time))
     }
 
     fn leave_queue(&self, count: usize) {
@@ -287,6 +292,8 @@ impl<P: LogProcessor> LogProcessor for Bounded<P> {
         if self.state.admit(1) {
             // Whoever made it only noted when it was observed, and some receivers do not look there.
             record.set_timestamp(SystemTime::from(clock::now()));
+            // The place in the source, which names nothing that lasts.
+            record.set_event_name("");
             self.processor.emit(record, scope);
         }
     }

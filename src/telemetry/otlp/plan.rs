@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
+use opentelemetry_sdk::metrics::Temporality;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
@@ -30,6 +31,8 @@ pub struct Plans {
     pub signals: Vec<Plan>,
     /// Share of the traces that is sent, from 0 to 1.
     pub sampled: f64,
+    /// Whether a round of figures says all of them again, or what came since the last.
+    pub temporality: Temporality,
     /// Variables with values that mean nothing, in words for the log.
     pub notices: Vec<String>,
 }
@@ -75,6 +78,7 @@ pub(super) fn plan(
         notices: Vec::new(),
     };
     let sampled = reader.sampled();
+    let temporality = reader.temporality();
     let mut signals = Vec::new();
     if !reader.flag("OTEL_SDK_DISABLED") {
         for signal in Signal::ALL {
@@ -86,6 +90,7 @@ pub(super) fn plan(
     Ok(Plans {
         signals,
         sampled,
+        temporality,
         notices: reader.notices,
     })
 }
@@ -127,7 +132,7 @@ impl Reader<'_> {
         (self.environment)(&name).is_none_or(|exporters| {
             exporters
                 .split(',')
-                .any(|exporter| exporter.trim() == "otlp")
+                .any(|exporter| exporter.trim().eq_ignore_ascii_case("otlp"))
         })
     }
 
@@ -160,7 +165,7 @@ impl Reader<'_> {
         }
         match self.variable(signal, "PROTOCOL") {
             None => Protocol::HttpProtobuf,
-            Some((value, name)) => match value.as_str() {
+            Some((value, name)) => match value.to_ascii_lowercase().as_str() {
                 "grpc" => Protocol::Grpc,
                 "http/protobuf" => Protocol::HttpProtobuf,
                 _ => {
@@ -263,7 +268,7 @@ impl Reader<'_> {
         }
         match self.variable(signal, "COMPRESSION") {
             None => false,
-            Some((value, name)) => match value.as_str() {
+            Some((value, name)) => match value.to_ascii_lowercase().as_str() {
                 "gzip" => true,
                 "none" => false,
                 _ => {
@@ -315,6 +320,7 @@ impl Reader<'_> {
         let Some(sampler) = (self.environment)("OTEL_TRACES_SAMPLER") else {
             return 1.0;
         };
+        let sampler = sampler.to_ascii_lowercase();
         // A run has no parent: what decides by a parent decides like its root.
         match sampler.strip_prefix("parentbased_").unwrap_or(&sampler) {
             "always_on" => 1.0,
@@ -338,6 +344,22 @@ impl Reader<'_> {
                     "known are always_on, always_off and traceidratio",
                 );
                 1.0
+            }
+        }
+    }
+
+    fn temporality(&mut self) -> Temporality {
+        let name = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+        let Some(value) = (self.environment)(name) else {
+            return Temporality::Cumulative;
+        };
+        match value.to_ascii_lowercase().as_str() {
+            "cumulative" => Temporality::Cumulative,
+            "delta" => Temporality::Delta,
+            "lowmemory" => Temporality::LowMemory,
+            _ => {
+                self.ignore(name, "known are cumulative, delta and lowmemory");
+                Temporality::Cumulative
             }
         }
     }

@@ -10,15 +10,18 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use opentelemetry_http::{HttpClient, HttpError};
 use opentelemetry_otlp::{
-    Compression, LogExporter, LogExporterBuilder, MetricExporter, MetricExporterBuilder,
-    SpanExporter, SpanExporterBuilder, WithExportConfig, WithHttpConfig, WithTonicConfig,
+    Compression, LogExporter, LogExporterBuilder, SpanExporter, SpanExporterBuilder,
+    WithExportConfig, WithHttpConfig, WithTonicConfig,
 };
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_client::MetricsServiceClient;
 use rustls::ClientConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::runtime::Handle;
+use tonic::codec::CompressionEncoding;
 use tonic::transport::{Channel, Endpoint};
 
+use super::figures::Way;
 use super::guard::State;
 use super::plan::{Header, Value};
 use super::{ClientCertificate, OtlpError, Plan, Protocol};
@@ -70,15 +73,24 @@ impl<'a> Wire<'a> {
         })
     }
 
-    pub(super) fn metrics(self, state: &State) -> Result<MetricExporter, OtlpError> {
+    /// The figures have an exporter of their own.
+    pub(super) fn figures(self, state: State) -> Result<Way, OtlpError> {
         Ok(match self.plan.protocol {
             Protocol::HttpProtobuf => {
-                let builder = MetricExporterBuilder::new().with_http();
-                self.over_http(builder, state)?.build()?
+                let (url, gzip) = (self.plan.endpoint.to_string(), self.plan.gzip);
+                let client = self.client(&state)?;
+                Way::http(client, url, gzip, state)
             }
             Protocol::Grpc => {
-                let builder = MetricExporterBuilder::new().with_tonic();
-                self.over_grpc(builder)?.build()?
+                let client = MetricsServiceClient::new(self.channel()?);
+                let client = if self.plan.gzip {
+                    client
+                        .send_compressed(CompressionEncoding::Gzip)
+                        .accept_compressed(CompressionEncoding::Gzip)
+                } else {
+                    client
+                };
+                Way::grpc(client, self.headers, state)
             }
         })
     }
@@ -101,6 +113,20 @@ impl<'a> Wire<'a> {
         builder: B,
         state: &State,
     ) -> Result<B, OtlpError> {
+        let plan = self.plan;
+        let builder = builder
+            .with_endpoint(plan.endpoint.as_str())
+            .with_protocol(opentelemetry_otlp::Protocol::HttpBinary)
+            .with_timeout(plan.timeout)
+            .with_http_client(self.client(state)?);
+        Ok(if plan.gzip {
+            WithHttpConfig::with_compression(builder, Compression::Gzip)
+        } else {
+            builder
+        })
+    }
+
+    fn client(self, state: &State) -> Result<Client, OtlpError> {
         let mut client = reqwest::Client::builder()
             .tls_backend_preconfigured(self.tls)
             .redirect(reqwest::redirect::Policy::none())
@@ -108,20 +134,10 @@ impl<'a> Wire<'a> {
         if is_loopback(&self.plan.endpoint) {
             client = client.no_proxy();
         }
-        let client = Client {
+        Ok(Client {
             client: client.build().map_err(OtlpError::Client)?,
             headers: self.headers,
             state: state.clone(),
-        };
-        let builder = builder
-            .with_endpoint(self.plan.endpoint.as_str())
-            .with_protocol(opentelemetry_otlp::Protocol::HttpBinary)
-            .with_timeout(self.plan.timeout)
-            .with_http_client(client);
-        Ok(if self.plan.gzip {
-            WithHttpConfig::with_compression(builder, Compression::Gzip)
-        } else {
-            builder
         })
     }
 
@@ -271,7 +287,7 @@ impl Headers {
     }
 
     /// Puts them into a request, in place of what the environment may have put there.
-    fn put(&self, into: &mut HeaderMap) {
+    pub(super) fn put(&self, into: &mut HeaderMap) {
         let read = self.0.read.read().unwrap_or_else(PoisonError::into_inner);
         for (name, value) in &read.headers {
             into.insert(name.clone(), value.clone());
@@ -280,7 +296,7 @@ impl Headers {
 }
 
 /// Sends on the runtime, whichever thread asks.
-struct Client {
+pub(super) struct Client {
     client: reqwest::Client,
     headers: Headers,
     state: State,
@@ -308,7 +324,7 @@ impl HttpClient for Client {
 }
 
 /// The innermost reason: the outer ones only say that a request could not be sent.
-fn root(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn root(error: &(dyn std::error::Error + 'static)) -> String {
     let mut inner = error;
     while let Some(source) = inner.source() {
         inner = source;

@@ -9,7 +9,7 @@ use opentelemetry_semantic_conventions::attribute::{
     SERVER_ADDRESS, SERVER_PORT, TLS_SERVER_ISSUER, TLS_SERVER_NOT_AFTER, TLS_SERVER_SUBJECT,
     URL_FULL, USER_AGENT_SYNTHETIC_TYPE,
 };
-use url::Url;
+use url::{Host, Url};
 
 use crate::run::{Exchange, Hop, Run, StepRecord, Timings, Warning};
 
@@ -19,9 +19,9 @@ const TEXT_LIMIT_BYTES: usize = 2048;
 /// Stands for every method without a name.
 const OTHER: &str = "_OTHER";
 
-/// Methods that have a name of their own in the semantic conventions (RFC 9110 section 9, RFC 5789).
-const METHODS: [&str; 9] = [
-    "GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT",
+/// Methods that have a name of their own in the semantic conventions (RFC 9110 section 9, RFC 5789, and `QUERY`).
+const METHODS: [&str; 10] = [
+    "GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "QUERY",
 ];
 
 /// All of it is done by a test, not by a person: collectors and providers may tell it apart by this.
@@ -151,8 +151,8 @@ fn of_request(method: &str, url: &str, sender: &'static str) -> Vec<KeyValue> {
         list.push(KeyValue::new(HTTP_REQUEST_METHOD_ORIGINAL, limited(method)));
     }
     if let Ok(url) = Url::parse(url) {
-        if let Some(host) = url.host_str() {
-            list.push(KeyValue::new(SERVER_ADDRESS, limited(host)));
+        if let Some(host) = url.host() {
+            list.push(KeyValue::new(SERVER_ADDRESS, limited(&address(&host))));
         }
         if let Some(port) = url.port_or_known_default() {
             list.push(KeyValue::new(SERVER_PORT, i64::from(port)));
@@ -161,10 +161,26 @@ fn of_request(method: &str, url: &str, sender: &'static str) -> Vec<KeyValue> {
     list
 }
 
+/// A host as it is named by itself: the brackets around an address of IPv6 belong to the URL.
+fn address(host: &Host<&str>) -> String {
+    match host {
+        Host::Ipv6(address) => address.to_string(),
+        Host::Domain(_) | Host::Ipv4(_) => host.to_string(),
+    }
+}
+
 /// The method, if it has a name in the semantic conventions.
-pub(super) fn method(method: &str) -> &'static str {
+fn method(method: &str) -> &'static str {
     let known = METHODS.into_iter().find(|known| *known == method);
     known.unwrap_or(OTHER)
+}
+
+/// Name of the span of a request: its method, as addresses have no template here.
+pub(super) fn span_name(method: &str) -> &'static str {
+    match self::method(method) {
+        OTHER => "HTTP",
+        known => known,
+    }
 }
 
 /// A text of a length that fits an attribute.

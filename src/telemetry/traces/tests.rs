@@ -134,6 +134,8 @@ fn requests_follow_the_semantic_conventions() {
     let mut run = run();
     run["evidence"]["exchanges"][0]["method"] = "BREW".into();
     run["evidence"]["exchanges"][1]["span_id"] = "00f067aa0ba902b7".into();
+    run["evidence"]["exchanges"][2]["method"] = "QUERY".into();
+    run["evidence"]["exchanges"][2]["url"] = "https://[2001:db8::1]:8443/token".into();
     let spans = spans_of(run);
     let request = named(&spans, "GET");
     assert_eq!(request.span_kind, SpanKind::Client);
@@ -159,8 +161,13 @@ fn requests_follow_the_semantic_conventions() {
     ] {
         assert_eq!(say(request, key), value, "{key}");
     }
-    let odd = named(&spans, "_OTHER");
+    // What has no name of its own gives no name to a span either.
+    let odd = named(&spans, "HTTP");
+    assert_eq!(say(odd, "http.request.method"), "_OTHER");
     assert_eq!(say(odd, "http.request.method_original"), "BREW");
+    let query = named(&spans, "QUERY");
+    assert_eq!(say(query, "http.request.method_original"), "");
+    assert_eq!(say(query, "server.address"), "2001:db8::1");
 }
 
 #[test]

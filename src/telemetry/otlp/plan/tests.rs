@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 
 use super::*;
 
+const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+
 fn read(file: Option<&Settings>, variables: &[(&str, &str)]) -> Result<Plans, OtlpError> {
     let variables: BTreeMap<String, String> = variables
         .iter()
@@ -212,6 +214,7 @@ fn addresses_that_are_none_stop_the_start_and_other_values_are_passed_over() {
             ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
             ("OTEL_BLRP_MAX_QUEUE_SIZE", "many"),
             ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
+            (TEMPORALITY, "both"),
         ],
     )
     .unwrap();
@@ -220,8 +223,39 @@ fn addresses_that_are_none_stop_the_start_and_other_values_are_passed_over() {
     assert_eq!((plan.timeout, plan.gzip), (TIMEOUT, false));
     assert!(plan.client.is_none());
     assert_eq!((plan.queue, plans.sampled), (QUEUE, 1.0));
-    assert_eq!(plans.notices.len(), 8, "{:#?}", plans.notices);
+    assert_eq!(plans.temporality, Temporality::Cumulative);
+    assert_eq!(plans.notices.len(), 9, "{:#?}", plans.notices);
     assert!(!plans.notices.concat().contains("secret-without-a-name"));
+}
+
+#[test]
+fn words_of_variables_may_be_written_either_way() {
+    for (word, expected) in [
+        ("Cumulative", Temporality::Cumulative),
+        ("DELTA", Temporality::Delta),
+        ("lowmemory", Temporality::LowMemory),
+    ] {
+        let plans = read(None, &[(TEMPORALITY, word)]).unwrap();
+        assert_eq!(plans.temporality, expected, "{word}");
+        assert_eq!(plans.notices, [""; 0]);
+    }
+    let plans = read(
+        Some(&file("http://c/")),
+        &[
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "gRPC"),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "GZIP"),
+            ("OTEL_TRACES_SAMPLER", "ParentBased_Always_Off"),
+            ("OTEL_LOGS_EXPORTER", "OTLP"),
+            ("OTEL_METRICS_EXPORTER", "None"),
+        ],
+    )
+    .unwrap();
+    let signals: Vec<Signal> = plans.signals.iter().map(|plan| plan.signal).collect();
+    assert_eq!(signals, [Signal::Traces, Signal::Logs]);
+    let plan = &plans.signals[0];
+    assert_eq!((plan.protocol, plan.gzip), (Protocol::Grpc, true));
+    assert_eq!(plans.sampled, 0.0);
+    assert_eq!(plans.notices, [""; 0]);
 }
 
 #[test]
