@@ -81,6 +81,9 @@ async fn main() {
         let seen: Vec<&Seen> = before.iter().map(|now| &now[place]).collect();
         case.tell(&seen, before.last().and_then(|now| now.first()).unwrap());
     }
+    for case in cases {
+        case.daemon.stop().await;
+    }
     provider.stop().await;
 }
 

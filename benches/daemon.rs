@@ -34,7 +34,7 @@ async fn idle(issuer: &str) {
     }
     let many = daemon.pss_kib();
     // The two must not share pages, or each would count for half.
-    drop(daemon);
+    daemon.stop().await;
     let folder = TempDir::new().unwrap();
     let one = Daemon::start(folder.path(), &token_probes(issuer, 1, "30d"), "30d", &[]).await;
     one.get("/metrics").await;
