@@ -161,7 +161,7 @@ async fn two_thousand_probes_have_all_their_series() {
 /// One of everything, as a busy daemon has it.
 async fn busy() -> Telemetry {
     let pages = Some("https://canary.example.com/".to_owned());
-    let telemetry = Telemetry::exporting("here", Exporters::default(), pages).unwrap();
+    let telemetry = Telemetry::exporting("here", Exporters::default(), pages, 500_000).unwrap();
     let probe = probe("prod");
     telemetry.watch([&probe]);
     telemetry.watch_channels(["oncall"]);
