@@ -1,8 +1,7 @@
 //! What the store costs: writing a run, a million good runs on disk, and opening and asking a store with five million,
-//! by itself and in a daemon. `cargo bench --bench store`
+//! by itself and in a daemon. `cargo bench --bench store [-- --runs 5000000 --leave FOLDER]`
 //!
-//! Time is made up: the runs of months are written in minutes, and the store is looked after as often as it would have
-//! been for what was written. What months leave the database to clean up after itself is left to it as well, in short.
+//! Time is made up: the runs of months are written in minutes, and the store is looked after once for each hour of them.
 #![expect(clippy::unwrap_used, reason = "a bench stops at the first surprise")]
 
 #[path = "support/daemon.rs"]
@@ -13,7 +12,7 @@ mod runs;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -27,11 +26,6 @@ use tempfile::TempDir;
 use daemon::{Daemon, pss_kib};
 use runs::Load;
 
-/// How much faster than in life the database has to clean up after itself, and how long it is left alone with that after
-/// so many runs.
-const CLEANING: Duration = Duration::from_millis(5);
-const QUIET: (usize, Duration) = (2500, Duration::from_millis(400));
-
 /// Runs that share a transaction while a store is filled.
 const TOGETHER: usize = 64;
 
@@ -41,21 +35,29 @@ const LOOK: &str = "--look-at";
 /// The argument that sets how many runs the large store gets.
 const RUNS: &str = "--runs";
 
+/// The argument that names a folder to leave both stores in, as `million` and `large`; they go otherwise.
+const LEAVE: &str = "--leave";
+
 const DAY: Duration = Duration::from_secs(86_400);
 
 fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let arguments: Vec<String> = std::env::args().collect();
-    if let Some(place) = arguments.iter().position(|it| it == LOOK) {
-        return runtime.block_on(look(Path::new(&arguments[place + 1])));
+    if let Some(store) = argument(LOOK) {
+        return runtime.block_on(look(Path::new(&store)));
     }
-    let runs = arguments.iter().position(|it| it == RUNS);
-    let runs = runs.map_or(5_000_000, |place| arguments[place + 1].parse().unwrap());
+    let runs = argument(RUNS).map_or(5_000_000, |runs| runs.parse().unwrap());
+    let folder = TempDir::new().unwrap();
+    let folder = argument(LEAVE).map_or(folder.path().to_owned(), PathBuf::from);
     runtime.block_on(async {
         append().await;
-        million().await;
-        many_millions(runs).await;
+        million(&folder.join("million")).await;
+        many_millions(&folder.join("large"), runs).await;
     });
+}
+
+/// What follows this argument.
+fn argument(name: &str) -> Option<String> {
+    std::env::args().skip_while(|it| it != name).nth(1)
 }
 
 /// What a run costs on its way to the disk: one after the other, and many that end together.
@@ -136,20 +138,19 @@ fn intent(run: &Run) -> Intent {
 }
 
 /// Disk of a million good runs of ten steps: 100 probes, every five minutes for five weeks.
-async fn million() {
+async fn million(store_path: &Path) {
     const RUNS: usize = 1_000_000;
-    let folder = TempDir::new().unwrap();
     let every = Duration::from_secs(300);
     let limits = Limits {
         runs: 40 * DAY,
         ..Limits::default()
     };
-    let store = open(folder.path());
+    let store = open(store_path);
     let mut filling = Filling::new(100, every, RUNS);
     filling.go_on(&store, limits, RUNS).await;
     store.close().await;
     println!("a million good runs of 100 probes over 35 days:");
-    disk(folder.path(), RUNS);
+    disk(store_path, RUNS);
     filling.tell();
     against_others(&filling);
 }
@@ -180,10 +181,9 @@ fn against_others(filling: &Filling) {
 }
 
 /// A store of 1,000 probes over 90 days: opening, memory, questions; then what it takes after days have gone.
-async fn many_millions(runs: usize) {
+async fn many_millions(folder: &Path, runs: usize) {
     const PROBES: usize = 1000;
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("store");
+    let path = folder.join("store");
     let every = 90 * DAY / u32::try_from(runs / PROBES).unwrap();
     let limits = Limits {
         runs: 91 * DAY,
@@ -212,11 +212,11 @@ async fn many_millions(runs: usize) {
     drop(store);
     println!("ten days later, with 80 days kept:");
     disk(&path, left);
-    in_a_daemon(folder.path(), PROBES).await;
+    in_a_daemon(folder, PROBES).await;
 }
 
 fn open(folder: &Path) -> Store {
-    Store::open_cleaning(folder, CLEANING).unwrap().store
+    Store::open(folder).unwrap().store
 }
 
 /// A store that is being filled.
@@ -253,7 +253,6 @@ impl Filling {
         let an_hour = (3600.0 / self.gap.as_secs_f64()) as usize;
         let end = self.written + runs;
         let mut tend_at = self.written + an_hour;
-        let mut quiet_at = self.written + QUIET.0;
         while self.written < end {
             let count = TOGETHER.min(end - self.written);
             let runs: Vec<Run> = self.load.by_ref().take(count).collect();
@@ -265,10 +264,6 @@ impl Filling {
             store.commit(batch).await.unwrap();
             self.writing += began.elapsed();
             self.written += count;
-            if self.written >= quiet_at {
-                quiet_at += QUIET.0;
-                tokio::time::sleep(QUIET.1).await;
-            }
             if self.written >= tend_at {
                 tend_at += an_hour;
                 self.tend(store, limits).await;
@@ -433,22 +428,21 @@ async fn look(path: &Path) {
 
 /// The store as a daemon has it that starts on it.
 async fn in_a_daemon(folder: &Path, probes: usize) {
-    let began = Instant::now();
-    let on_it = Daemon::start(folder, &Load::probe_file(probes), "90d").await;
-    let started = began.elapsed();
-    on_it.get("/metrics").await;
-    let kib = on_it.pss_kib();
-    drop(on_it);
+    let start = async |folder: &Path| {
+        let began = Instant::now();
+        let daemon = Daemon::start(folder, &Load::probe_file(probes), "90d").await;
+        let started = began.elapsed();
+        daemon.get("/metrics").await;
+        let kib = daemon.pss_kib();
+        daemon.stop().await;
+        (ms(started), kib)
+    };
     let other = TempDir::new().unwrap();
-    let began = Instant::now();
-    let empty = Daemon::start(other.path(), &Load::probe_file(probes), "90d").await;
-    let started_empty = began.elapsed();
-    empty.get("/metrics").await;
+    let (first, first_kib) = start(folder).await;
+    let (again, again_kib) = start(folder).await;
+    let (empty, empty_kib) = start(other.path()).await;
     println!(
-        "  a daemon of {probes} probes on it serves after {:.0} ms with {kib} KiB; on an empty store after {:.0} ms with {} KiB",
-        ms(started),
-        ms(started_empty),
-        empty.pss_kib()
+        "  a daemon of {probes} probes serves on it after {first:.0} ms with {first_kib} KiB the first time, when it learns what is usual, after {again:.0} ms with {again_kib} KiB from then on, and on an empty store after {empty:.0} ms with {empty_kib} KiB"
     );
 }
 

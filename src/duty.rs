@@ -17,7 +17,7 @@ use crate::desk::{Acknowledgement, Case, Condition, Desk, Memory, Plan, Refused,
 use crate::notify::sender::{self, Outbox};
 use crate::probe::{Probe, ProbeId};
 use crate::run::Run;
-use crate::store::{self, Batch, Kind, Query, Record, Store};
+use crate::store::{self, Batch, Kind, Record, Store};
 
 /// Without anything to tell, what the desk remembers is written down this often; the runs in between are read again
 /// after a kill.
@@ -31,9 +31,6 @@ const LEARN_MOST: usize = 200_000;
 
 /// Runs may end in another order than they began: so much before the last one is looked at again.
 const OVERLAP: SignedDuration = SignedDuration::from_mins(30);
-
-/// Runs read at a time.
-const PAGE: usize = 1000;
 
 /// Silences that are over stay on the list so long.
 const KEEP_SILENCES: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -251,45 +248,27 @@ impl Duty {
         &self.outbox
     }
 
-    /// Takes the stored runs that ended since, in the order of their ends.
+    /// Takes the stored runs that began since, in the order of their ends.
     async fn catch_up(&self, since: Timestamp) -> Result<(), Error> {
-        for run in self.stored_since(since, usize::MAX).await? {
-            let at = ended_at(&run);
-            self.turn(move |desk, _| desk.observe(&run, at)).await?;
+        let mut runs = self.store.by_end(since, Timestamp::MAX, None);
+        while let Some(piece) = runs.next().await? {
+            for run in piece {
+                let at = run.ended_at();
+                self.turn(move |desk, _| desk.observe(&run, at)).await?;
+            }
         }
         Ok(())
     }
 
     /// Learns what is usual from the stored runs, without a word about them.
     async fn learn(&self, since: Timestamp) -> Result<(), Error> {
-        let runs = self.stored_since(since, LEARN_MOST).await?;
-        self.with(move |desk| runs.iter().for_each(|run| desk.learn(run)))
-            .await;
-        Ok(())
-    }
-
-    /// The newest stored runs since a moment, in the order of their ends.
-    async fn stored_since(&self, since: Timestamp, most: usize) -> Result<Vec<Run>, Error> {
-        let mut runs = Vec::new();
-        let mut before = None;
-        loop {
-            let query = Query {
-                probe: None,
-                outcome: None,
-                before,
-                limit: PAGE,
-            };
-            let page = self.store.list(query).await?;
-            before = page.last().map(|run| run.id);
-            let is_last =
-                page.len() < PAGE || page.last().is_some_and(|run| run.started_at < since);
-            runs.extend(page.into_iter().filter(|run| run.started_at >= since));
-            if is_last || runs.len() >= most {
-                break;
-            }
+        let since = since.max(self.store.start_of_last(LEARN_MOST).await?);
+        let mut runs = self.store.by_end(since, Timestamp::MAX, None);
+        while let Some(piece) = runs.next().await? {
+            self.with(move |desk| piece.iter().for_each(|run| desk.learn(run)))
+                .await;
         }
-        runs.sort_by_key(|run| (ended_at(run), run.id));
-        Ok(runs)
+        Ok(())
     }
 
     /// One decision, stored and told.
@@ -358,11 +337,6 @@ fn write_down(desk: &Desk, turn: &Turn, with_memory: bool, batch: &mut Batch) {
 
 fn key(fingerprint: &Fingerprint) -> String {
     format!("alert/{fingerprint}")
-}
-
-fn ended_at(run: &Run) -> Timestamp {
-    let lasted = std::time::Duration::from_millis(run.duration_ms);
-    run.started_at.checked_add(lasted).unwrap_or(run.started_at)
 }
 
 fn values<T>(records: Vec<(String, T)>) -> Vec<T> {

@@ -1,21 +1,17 @@
 //! Runs as others read them: JSON Lines or CSV, in the order in which their results were known, with no more than what
 //! detection and spreadsheets look at.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::probe::{Probe, ProbeId, Window};
-use crate::run::{Run, RunId};
+use crate::run::Run;
 use crate::schedule;
-use crate::store::{Error, Query, Span, Store};
+use crate::store::{Ends, Error, Query, Span, Store};
 use crate::taxonomy::{Class, Outcome, Stage};
-
-/// Runs that began in this time are read at once.
-const WINDOW: SignedDuration = SignedDuration::from_hours(1);
 
 /// From one run to the next, where nothing tells.
 const USUAL_INTERVAL: Duration = Duration::from_secs(300);
@@ -70,7 +66,7 @@ impl Line {
         let verdict = run.verdict.as_ref();
         let is_in = |window| schedule::in_window(window, run.started_at);
         Self {
-            t: seconds(ended_ms(run)),
+            t: seconds(run.ended_at().as_millisecond()),
             probe: run.probe.clone(),
             provider: run.provider.clone(),
             environment: run.environment.clone(),
@@ -115,11 +111,6 @@ fn quoted(text: &str) -> String {
     }
 }
 
-fn ended_ms(run: &Run) -> i64 {
-    let duration_ms = i64::try_from(run.duration_ms).unwrap_or(0);
-    run.started_at.as_millisecond().saturating_add(duration_ms)
-}
-
 #[expect(
     clippy::cast_precision_loss,
     reason = "milliseconds of our era are whole in a double"
@@ -150,39 +141,8 @@ impl Known {
 /// Runs of a span, read piece by piece.
 pub struct Export {
     store: Store,
-    probe: Option<ProbeId>,
-    at: Timestamp,
-    end: Timestamp,
+    runs: Ends,
     known: HashMap<ProbeId, Known>,
-    /// Runs that have been read and may end after others that have not.
-    held: BinaryHeap<Reverse<Held>>,
-}
-
-/// A run by its end.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Held(i64, RunId, Place);
-
-/// Its line, which has no order of its own.
-struct Place(Run);
-
-impl PartialEq for Place {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for Place {}
-
-impl PartialOrd for Place {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Place {
-    fn cmp(&self, _: &Self) -> std::cmp::Ordering {
-        std::cmp::Ordering::Equal
-    }
 }
 
 impl Export {
@@ -193,60 +153,24 @@ impl Export {
         probe: Option<ProbeId>,
         known: HashMap<ProbeId, Known>,
     ) -> Self {
-        Self {
-            store,
-            probe,
-            at: span.from,
-            end: span.to,
-            known,
-            held: BinaryHeap::new(),
-        }
+        let runs = store.by_end(span.from, span.to, probe);
+        Self { store, runs, known }
     }
 
     /// The lines that follow, a piece of them; `None` after the last.
     pub async fn next(&mut self) -> Result<Option<Vec<Line>>, Error> {
-        while self.at < self.end {
-            let end = self
-                .at
-                .saturating_add(WINDOW)
-                .map_or(self.end, |end| end.min(self.end));
-            let runs = self
-                .store
-                .begun_between(self.at, end, self.probe.clone())
-                .await?;
-            self.at = if runs.is_empty() {
-                let next = self.store.first_since(end).await?;
-                next.map_or(self.end, |next| next.max(end))
-            } else {
-                end
-            };
-            let held = runs
-                .into_iter()
-                .map(|run| Held(ended_ms(&run), run.id, Place(run)));
-            self.held.extend(held.map(Reverse));
-            // Those that follow begin later, and do not end before.
-            let lines = self.lines_before(self.at.as_millisecond()).await?;
-            if !lines.is_empty() {
-                return Ok(Some(lines));
-            }
-        }
-        let rest = self.lines_before(i64::MAX).await?;
-        Ok(Some(rest).filter(|rest| !rest.is_empty()))
-    }
-
-    async fn lines_before(&mut self, ms: i64) -> Result<Vec<Line>, Error> {
-        let mut lines = Vec::new();
-        while self.held.peek().is_some_and(|held| held.0.0 < ms) {
-            let Some(Reverse(Held(_, _, Place(run)))) = self.held.pop() else {
-                break;
-            };
+        let Some(runs) = self.runs.next().await? else {
+            return Ok(None);
+        };
+        let mut lines = Vec::with_capacity(runs.len());
+        for run in runs {
             if !self.known.contains_key(&run.probe) {
                 let guessed = self.guess(&run.probe).await?;
                 self.known.insert(run.probe.clone(), guessed);
             }
             lines.push(Line::of(&run, &self.known[&run.probe]));
         }
-        Ok(lines)
+        Ok(Some(lines))
     }
 
     /// Of a probe that no configuration knows: the shortest time between its last starts.

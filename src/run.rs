@@ -53,6 +53,16 @@ pub struct Run {
     pub evidence: Option<Evidence>,
 }
 
+impl Run {
+    /// When its result was known.
+    pub fn ended_at(&self) -> Timestamp {
+        let lasted = std::time::Duration::from_millis(self.duration_ms);
+        self.started_at
+            .checked_add(lasted)
+            .unwrap_or(self.started_at)
+    }
+}
+
 /// The five fields of a verdict, and the rule that found them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {

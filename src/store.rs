@@ -4,8 +4,10 @@
 //! the next start where the process died. Writes go through one thread, which makes many of them durable at once;
 //! reads leave the runtime.
 
+mod anew;
 mod block;
 mod disk;
+mod ends;
 mod filesystem;
 mod history;
 mod latency;
@@ -19,6 +21,7 @@ mod rollup;
 mod room;
 mod slot;
 mod state;
+mod sums;
 mod tend;
 mod writer;
 
@@ -31,6 +34,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::task::spawn_blocking;
 
+pub use ends::Ends;
 pub use latency::Latency;
 pub use limits::{Horizon, Limits};
 pub use record::{Brief, Intent};
@@ -43,6 +47,7 @@ use crate::probe::ProbeId;
 use crate::run::{Evidence, Run, RunId};
 use crate::taxonomy::Outcome;
 
+use block::Kept;
 use disk::Disk;
 use parts::{Part, Trees};
 use record::key_of;
@@ -163,18 +168,12 @@ impl Store {
     /// Opens the store in `folder`, making it where there is none. A store that cannot be read is moved aside and a
     /// fresh one starts. Blocks: meant for the start, or to be called off the runtime.
     pub fn open(folder: &Path) -> Result<Opened, Error> {
-        Self::open_cleaning(folder, disk::CLEANING)
-    }
-
-    /// The same, with another pause between the rounds in which the database cleans up its file. For measuring: where the
-    /// runs of months are written in minutes, it has no time for that otherwise.
-    pub fn open_cleaning(folder: &Path, pause: Duration) -> Result<Opened, Error> {
         let began = Instant::now();
         let Disk {
             trees,
             quarantined,
             lock,
-        } = disk::open(folder, pause)?;
+        } = disk::open(folder)?;
         let slot = Arc::new(Slot::new(trees));
         let (queue, writer) = writer::start(Arc::clone(&slot), folder.to_owned());
         let store = Self {
@@ -290,15 +289,9 @@ impl Store {
 
     /// What was seen in a run, without the screenshot.
     pub async fn evidence(&self, id: RunId) -> Result<Option<Evidence>, Error> {
-        self.read(move |trees| {
-            // Where earlier versions put it.
-            if let Some(bytes) = trees[Part::Evidence].get(key_of(id))? {
-                return record::decode(&key_of(id), &bytes).map(Some);
-            }
-            match trees.run(id)?.and_then(|kept| kept.evidence) {
-                Some(offset) => trees.packs.evidence(id, offset),
-                None => Ok(None),
-            }
+        self.read(move |trees| match trees.run(id)? {
+            Some(kept) => trees.evidence_of(&kept),
+            None => Ok(None),
         })
         .await
     }
@@ -315,23 +308,8 @@ impl Store {
 
     /// Runs without their evidence, newest first.
     pub async fn list(&self, query: Query) -> Result<Vec<Run>, Error> {
-        self.read(move |trees| trees.list(&query)).await
-    }
-
-    /// Runs without their evidence whose id was made in a time, the end not included, oldest first.
-    pub async fn begun_between(
-        &self,
-        from: Timestamp,
-        to: Timestamp,
-        probe: Option<ProbeId>,
-    ) -> Result<Vec<Run>, Error> {
-        self.read(move |trees| trees.between(from, to, probe.as_ref()))
-            .await
-    }
-
-    /// When the first run since a moment began; it may be a little earlier than the run itself.
-    pub async fn first_since(&self, from: Timestamp) -> Result<Option<Timestamp>, Error> {
-        self.read(move |trees| trees.first_since(from)).await
+        let kept = self.read(move |trees| trees.list(&query)).await?;
+        Ok(kept.into_iter().map(|kept| kept.run).collect())
     }
 
     /// The newest runs of each probe in short, newest first.
@@ -345,6 +323,28 @@ impl Store {
                 .iter()
                 .map(|probe| trees.newest(probe, limit))
                 .collect()
+        })
+        .await
+    }
+
+    /// The newest runs of a probe with what was seen in them, newest first.
+    pub async fn newest_with_evidence(
+        &self,
+        probe: ProbeId,
+        limit: usize,
+    ) -> Result<Vec<Run>, Error> {
+        let query = Query {
+            probe: Some(probe),
+            outcome: None,
+            before: None,
+            limit,
+        };
+        self.read(move |trees| {
+            let with_evidence = |mut kept: Kept| {
+                kept.run.evidence = trees.evidence_of(&kept)?;
+                Ok(kept.run)
+            };
+            trees.list(&query)?.into_iter().map(with_evidence).collect()
         })
         .await
     }

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -55,6 +57,13 @@ impl Daemon {
             .text()
             .await
             .unwrap()
+    }
+
+    /// Ends it as a service manager does.
+    pub(crate) async fn stop(mut self) {
+        let pid = i32::try_from(self.process.id().unwrap()).unwrap();
+        kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap();
+        assert!(self.process.wait().await.unwrap().success());
     }
 
     /// Its memory.

@@ -49,12 +49,9 @@ impl Radar {
             let known = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
             known.keys().cloned().collect()
         };
-        let recent = store.newest(names, LOOKED_AT).await?;
-        for brief in recent.iter().flat_map(|runs| runs.iter().rev()) {
-            if let Some(mut run) = store.get(brief.id).await? {
-                run.evidence = store.evidence(brief.id).await?;
-                self.learn(&run);
-            }
+        for name in names {
+            let recent = store.newest_with_evidence(name, LOOKED_AT).await?;
+            recent.iter().rev().for_each(|run| self.learn(run));
         }
         Ok(())
     }

@@ -15,21 +15,26 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::Error;
+use super::anew;
 use super::filesystem;
 use super::migrate;
 use super::packs::Packs;
 use super::parts::{Part, Trees};
 use crate::clock;
 
-/// Format of the whole store; each record has a version of its own besides. 1 had no rollups.
-const FORMAT: &[u8] = b"2";
+/// Format of the whole store; each record has a version of its own besides. 1 had no rollups, 2 had packed ones of a day
+/// among those of its hours, and all of it as JSON.
+const FORMAT: &[u8] = b"3";
 
 /// The default of 1 GiB is more than a daemon should take; recent runs fit in this many times over.
 const CACHE_BYTES: u64 = 32 << 20;
 
-/// How often the database cleans up a part of its file. Without that, what nobody points to any more takes twenty times
-/// the place of what is in use.
-pub(super) const CLEANING: Duration = Duration::from_millis(500);
+/// The database, in the folder of the store.
+pub(super) const DATABASE: &str = "db";
+
+/// How often (in milliseconds) the database cleans up a part of its file. Without that, what nobody points to any more
+/// takes twenty times the place of what is in use.
+const CLEANING_MS: u64 = 500;
 
 /// Held on the store's folder itself, so that nothing is left behind.
 pub(super) type Lock = Flock<fs::File>;
@@ -41,7 +46,7 @@ pub(super) struct Disk {
 }
 
 /// Locks the folder and opens the database in it, a fresh one where the old one cannot be read.
-pub(super) fn open(folder: &Path, cleaning: Duration) -> Result<Disk, Error> {
+pub(super) fn open(folder: &Path) -> Result<Disk, Error> {
     make_private(folder)?;
     if let Some(kind) = filesystem::remote(folder) {
         return Err(Error::Remote {
@@ -50,8 +55,9 @@ pub(super) fn open(folder: &Path, cleaning: Duration) -> Result<Disk, Error> {
         });
     }
     let lock = lock(folder)?;
-    let path = folder.join("db");
-    let quarantined = match try_open(&path, cleaning) {
+    anew::settle(folder)?;
+    let path = folder.join(DATABASE);
+    let quarantined = match try_open(&path) {
         Ok(trees) => {
             return Ok(Disk {
                 trees,
@@ -70,7 +76,7 @@ pub(super) fn open(folder: &Path, cleaning: Duration) -> Result<Disk, Error> {
             aside
         }
     };
-    match try_open(&path, cleaning) {
+    match try_open(&path) {
         Ok(trees) => Ok(Disk {
             trees,
             quarantined: Some(quarantined),
@@ -84,7 +90,7 @@ pub(super) fn open(folder: &Path, cleaning: Duration) -> Result<Disk, Error> {
 /// The database, and the packs that only it can read.
 fn move_aside(folder: &Path, aside: &Path) -> Result<(), Error> {
     make_private(aside)?;
-    for part in ["db", "packs"] {
+    for part in [DATABASE, "packs"] {
         let from = folder.join(part);
         if from.exists() {
             fs::rename(&from, aside.join(part))
@@ -96,7 +102,8 @@ fn move_aside(folder: &Path, aside: &Path) -> Result<(), Error> {
 
 /// Opens the database of a folder that is locked already, once it has failed.
 pub(super) fn reopen(folder: &Path) -> Result<Trees, Error> {
-    match try_open(&folder.join("db"), CLEANING) {
+    anew::settle(folder)?;
+    match try_open(&folder.join(DATABASE)) {
         Ok(trees) => Ok(trees),
         Err(Fault::Ours(error)) => Err(error),
         Err(Fault::Unreadable(why)) => Err(Error::Database(sled::Error::ReportableBug(why))),
@@ -109,11 +116,11 @@ enum Fault {
     Unreadable(String),
 }
 
-fn try_open(path: &Path, cleaning: Duration) -> Result<Trees, Fault> {
+fn try_open(path: &Path) -> Result<Trees, Fault> {
     wait_until_free(path).map_err(Fault::Ours)?;
     let existed = path.join("db").exists();
     // A broken file makes the database return an error or panic, depending on where it is broken.
-    let opened = catch_unwind(AssertUnwindSafe(|| open_trees(path, cleaning)));
+    let opened = catch_unwind(AssertUnwindSafe(|| open_trees(path)));
     let trees = match opened {
         Ok(Ok(trees)) => trees,
         Ok(Err(sled::Error::Io(source))) if is_about_the_machine(&source) => {
@@ -131,8 +138,13 @@ fn try_open(path: &Path, cleaning: Duration) -> Result<Trees, Fault> {
         .map_err(|error| Fault::Unreadable(error.to_string()))?;
     match marker {
         Some(marker) if &*marker == FORMAT => Ok(trees),
-        Some(marker) if &*marker == b"1" => {
-            migrate::from_1(&trees).map_err(Fault::Ours)?;
+        Some(marker) if matches!(&*marker, b"1" | b"2") => {
+            let migrate = if &*marker == b"1" {
+                migrate::from_1
+            } else {
+                migrate::from_2
+            };
+            migrate(&trees).map_err(Fault::Ours)?;
             mark(&trees).map_err(|error| Fault::Ours(error.into()))?;
             Ok(trees)
         }
@@ -153,14 +165,14 @@ fn mark(trees: &Trees) -> sled::Result<()> {
     trees.flush()
 }
 
-fn open_trees(path: &Path, cleaning: Duration) -> sled::Result<Trees> {
+/// How every database is opened.
+pub(super) fn config(path: &Path) -> sled::Config {
+    sled::Config::new().path(path).cache_capacity(CACHE_BYTES)
+}
+
+fn open_trees(path: &Path) -> sled::Result<Trees> {
     // The writer flushes by itself, before it answers; but what flushes from time to time is what cleans up.
-    let cleaning_ms = u64::try_from(cleaning.as_millis()).unwrap_or(u64::MAX);
-    let config = sled::Config::new()
-        .path(path)
-        .cache_capacity(CACHE_BYTES)
-        .flush_every_ms(Some(cleaning_ms));
-    let db = config.open()?;
+    let db = config(path).flush_every_ms(Some(CLEANING_MS)).open()?;
     let trees = Part::all()
         .map(|part| db.open_tree(part.name()))
         .collect::<sled::Result<Vec<_>>>()?;
@@ -193,7 +205,7 @@ fn lock(folder: &Path) -> Result<Lock, Error> {
 }
 
 /// Waits until a database that this process has closed is really free: it would be refused, and taken for unreadable.
-fn wait_until_free(database: &Path) -> Result<(), Error> {
+pub(super) fn wait_until_free(database: &Path) -> Result<(), Error> {
     let file = database.join("db");
     if file.exists() {
         lock_within(&file, database, DATABASE_PATIENCE)?;

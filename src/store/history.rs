@@ -1,44 +1,38 @@
-//! What is packed: the index of the blocks, and reading runs and rollups out of them.
+//! What is packed: the index of the blocks, and reading runs out of them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
 use super::Error;
 use super::block::{self, Kept, made_ms};
-use super::packs::{Entry, Sort, day_of, parse_name};
+use super::packs::{Content, Entry, Sort, day_of, parse_name};
 use super::parts::{Part, Trees};
-use super::record::{decode, encode};
-use super::rollup::{Level, Rollup};
+use super::rollup::{self, Rollup};
+use super::sums;
 use crate::probe::ProbeId;
 use crate::run::{Run, RunId};
-
-/// Rollups are pressed as hard as runs.
-const LEVEL: i32 = 12;
-
-/// No block of rollups unpacks to more: what does is none.
-const MOST_BYTES: usize = 256 << 20;
 
 /// A run belongs to the day of its id, which is made before it starts. Clocks may disagree by so much.
 const SLACK_MS: u64 = 3_600_000;
 
 /// Key of a block in the index: by sort and day, so that a day goes as a whole, then by probe. A day may have several
 /// files, in which blocks of one probe lie at the same offset.
-pub(super) fn key(sort: Sort, day: u32, probe: &ProbeId, entry: &Entry) -> Vec<u8> {
+pub(super) fn key(content: Content, day: u32, probe: &ProbeId, entry: &Entry) -> Vec<u8> {
     let generation = parse_name(&entry.file).map_or(0, |(_, generation, _)| generation);
-    let mut key = of_probe(sort, day, probe);
+    let mut key = of_probe(content, day, probe);
     key.extend((u64::from(generation) << 48 | entry.offset).to_be_bytes());
     key
 }
 
-fn of_day(sort: Sort, day: u32) -> Vec<u8> {
-    let mut key = vec![sort.byte()];
+fn of_day(content: Content, day: u32) -> Vec<u8> {
+    let mut key = vec![content.byte()];
     key.extend(day.to_be_bytes());
     key
 }
 
-fn of_probe(sort: Sort, day: u32, probe: &ProbeId) -> Vec<u8> {
-    let mut key = of_day(sort, day);
+fn of_probe(content: Content, day: u32, probe: &ProbeId) -> Vec<u8> {
+    let mut key = of_day(content, day);
     key.extend(probe.as_str().as_bytes());
     key.push(0);
     key
@@ -50,54 +44,59 @@ pub(super) fn probe_in(key: &[u8]) -> Option<&str> {
     std::str::from_utf8(name).ok()
 }
 
-/// One rollup of a block.
-#[derive(serde::Serialize, serde::Deserialize)]
-pub(super) struct Row {
-    pub(super) level: Level,
-    /// Seconds since the epoch.
-    pub(super) start: i64,
-    pub(super) rollup: Rollup,
-}
-
-/// Packs rollups of one probe.
-pub(super) fn pack_rollups(rows: &[&Row]) -> Vec<u8> {
-    zstd::bulk::compress(&encode(&rows), LEVEL).expect("memory is there to compress in")
-}
-
 impl Trees {
     /// Blocks of a day: of one probe, or of all.
     pub(super) fn blocks(
         &self,
-        sort: Sort,
+        content: Content,
         day: u32,
         probe: Option<&ProbeId>,
     ) -> Result<Vec<(Vec<u8>, Entry)>, Error> {
         let prefix = match probe {
-            Some(probe) => of_probe(sort, day, probe),
-            None => of_day(sort, day),
+            Some(probe) => of_probe(content, day, probe),
+            None => of_day(content, day),
         };
         let mut blocks = Vec::new();
         for entry in self[Part::Blocks].scan_prefix(prefix) {
             let (key, bytes) = entry?;
-            blocks.push((key.to_vec(), decode(&key, &bytes)?));
+            let entry = Entry::decode(&key, &bytes)?;
+            blocks.push((key.to_vec(), entry));
         }
         Ok(blocks)
     }
 
     /// Days that have blocks, newest first.
-    pub(super) fn days(&self, sort: Sort) -> Result<Vec<u32>, Error> {
+    pub(super) fn days(&self, content: Content) -> Result<Vec<u32>, Error> {
         let mut days = Vec::new();
-        let mut end = vec![sort.byte() + 1];
+        let mut end = vec![content.byte() + 1];
         while let Some((key, _)) = self[Part::Blocks].get_lt(&end)? {
-            if key.first() != Some(&sort.byte()) {
+            if key.first() != Some(&content.byte()) {
                 break;
             }
             let day = key.get(1..5).and_then(|day| day.try_into().ok());
             let day = day.map_or(0, u32::from_be_bytes);
             days.push(day);
-            end = of_day(sort, day);
+            end = of_day(content, day);
         }
         Ok(days)
+    }
+
+    /// Days that have files of this sort.
+    pub(super) fn days_of(&self, sort: Sort) -> Result<BTreeSet<u32>, Error> {
+        let mut days = BTreeSet::new();
+        for &content in sort.holds() {
+            days.extend(self.days(content)?);
+        }
+        Ok(days)
+    }
+
+    /// Blocks in the files of a day.
+    pub(super) fn blocks_of(&self, sort: Sort, day: u32) -> Result<Vec<(Vec<u8>, Entry)>, Error> {
+        let mut blocks = Vec::new();
+        for &content in sort.holds() {
+            blocks.extend(self.blocks(content, day, None)?);
+        }
+        Ok(blocks)
     }
 
     /// Packed runs of a day, of one probe or of all, by id.
@@ -107,7 +106,7 @@ impl Trees {
         probe: Option<&ProbeId>,
     ) -> Result<Vec<Kept>, Error> {
         let mut runs = Vec::new();
-        for (_, entry) in self.blocks(Sort::Runs, day, probe)? {
+        for (_, entry) in self.blocks(Content::Runs, day, probe)? {
             runs.extend(self.unpack(&entry)?);
         }
         runs.sort_by_key(|kept| kept.run.id);
@@ -132,7 +131,7 @@ impl Trees {
 
     /// A packed run by its id. Reads only the ids of the blocks that it may be in.
     pub(super) fn packed_run(&self, id: RunId) -> Result<Option<Kept>, Error> {
-        for (_, entry) in self.blocks(Sort::Runs, day_of(made_ms(id)), None)? {
+        for (_, entry) in self.blocks(Content::Runs, day_of(made_ms(id)), None)? {
             let within = |(first, last): &(RunId, RunId)| (*first..=*last).contains(&id);
             if !entry.ends.as_ref().is_some_and(within) {
                 continue;
@@ -159,14 +158,14 @@ impl Trees {
     ) -> Result<Vec<Kept>, Error> {
         let older = |id: RunId| before.is_none_or(|before| id < before);
         let mut found: Vec<Kept> = Vec::new();
-        for day in self.days(Sort::Runs)? {
+        for day in self.days(Content::Runs)? {
             if found.len() >= limit {
                 break;
             }
             if before.is_some_and(|before| day > day_of(made_ms(before))) {
                 continue;
             }
-            let mut entries = self.blocks(Sort::Runs, day, probe)?;
+            let mut entries = self.blocks(Content::Runs, day, probe)?;
             entries.retain(|(_, entry)| entry.ends.is_some_and(|(first, _)| older(first)));
             entries.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.ends.map(|ends| ends.1)));
             let mut of_day: Vec<Kept> = Vec::new();
@@ -204,8 +203,8 @@ impl Trees {
         let (from, to) = (millis(from), millis(to));
         let within = |id: RunId| (from..to).contains(&made_ms(id));
         let mut runs = Vec::new();
-        for day in self.days_between(Sort::Runs, day_of(from), day_of(to))? {
-            for (_, entry) in self.blocks(Sort::Runs, day, probe)? {
+        for day in self.days_between(Content::Runs, day_of(from), day_of(to))? {
+            for (_, entry) in self.blocks(Content::Runs, day, probe)? {
                 let apart =
                     |(first, last): (RunId, RunId)| made_ms(last) < from || made_ms(first) >= to;
                 if entry.ends.is_none_or(apart) {
@@ -221,8 +220,8 @@ impl Trees {
     /// A moment (in milliseconds) since `from` before which no packed run began.
     pub(super) fn first_packed_since(&self, from: Timestamp) -> Result<Option<u64>, Error> {
         let from = millis(from);
-        for day in self.days_between(Sort::Runs, day_of(from), u32::MAX - 1)? {
-            let blocks = self.blocks(Sort::Runs, day, None)?;
+        for day in self.days_between(Content::Runs, day_of(from), u32::MAX - 1)? {
+            let blocks = self.blocks(Content::Runs, day, None)?;
             let ends = blocks.iter().filter_map(|(_, entry)| entry.ends);
             let since = ends.filter(|(_, last)| made_ms(*last) >= from);
             if let Some(first) = since.map(|(first, _)| made_ms(first).max(from)).min() {
@@ -232,77 +231,51 @@ impl Trees {
         Ok(None)
     }
 
-    /// Adds what packed rollups, or for minutes the packed runs themselves, count from one second to another.
-    pub(super) fn add_packed(
+    /// Adds what packed runs, minute by minute, count from one second to another.
+    pub(super) fn add_minutes(
         &self,
-        level: Level,
         (from, to): (i64, i64),
         probe: Option<&ProbeId>,
         sums: &mut HashMap<String, Rollup>,
     ) -> Result<(), Error> {
         let ms = |second: i64| u64::try_from(second).unwrap_or(0).saturating_mul(1000);
-        let (sort, slack) = match level {
-            Level::Minute => (Sort::Runs, SLACK_MS),
-            Level::Hour | Level::Day => (Sort::Rollups, 0),
-        };
-        let first = day_of(ms(from).saturating_sub(slack));
-        let last = day_of((ms(to) + slack).saturating_sub(1));
-        // Days without blocks are many where a span is long and the store is young.
-        for day in self.days_between(sort, first, last)? {
-            for (key, entry) in self.blocks(sort, day, probe)? {
-                let Some(name) = probe_in(&key) else {
-                    continue;
+        let first = day_of(ms(from).saturating_sub(SLACK_MS));
+        let last = day_of((ms(to) + SLACK_MS).saturating_sub(1));
+        for day in self.days_between(Content::Runs, first, last)? {
+            for (_, entry) in self.blocks(Content::Runs, day, probe)? {
+                let elsewhere = |(first, last): (RunId, RunId)| {
+                    made_ms(first) > ms(to) + SLACK_MS || made_ms(last) + SLACK_MS < ms(from)
                 };
-                let sum = sums.entry(name.to_owned()).or_default();
-                match sort {
-                    Sort::Runs => {
-                        let within =
-                            |kept: &Kept| (from..to).contains(&super::rollup::second_of(&kept.run));
-                        let elsewhere = |(first, last): (RunId, RunId)| {
-                            made_ms(first) > ms(to) + slack || made_ms(last) + slack < ms(from)
-                        };
-                        if entry.ends.is_some_and(elsewhere) {
-                            continue;
-                        }
-                        let runs = self.unpack_what_can_be(&entry);
-                        for kept in runs.iter().filter(|kept| within(kept)) {
-                            sum.merge(&Rollup::of(&kept.run));
-                        }
-                    }
-                    Sort::Rollups => {
-                        for row in self.unpack_rollups(&entry)? {
-                            if row.level == level && (from..to).contains(&row.start) {
-                                sum.merge(&row.rollup);
-                            }
-                        }
+                if entry.ends.is_some_and(elsewhere) {
+                    continue;
+                }
+                for kept in self.unpack_what_can_be(&entry) {
+                    if (from..to).contains(&rollup::second_of(&kept.run)) {
+                        sums::add(sums, kept.run.probe.as_str(), Rollup::of(&kept.run));
                     }
                 }
             }
         }
-        sums.retain(|_, sum| sum.outcomes.total() > 0);
         Ok(())
     }
 
-    fn days_between(&self, sort: Sort, first: u32, last: u32) -> Result<Vec<u32>, Error> {
+    pub(super) fn days_between(
+        &self,
+        content: Content,
+        first: u32,
+        last: u32,
+    ) -> Result<Vec<u32>, Error> {
         let mut days = Vec::new();
-        let mut next = of_day(sort, first);
-        let end = of_day(sort, last.saturating_add(1));
+        let mut next = of_day(content, first);
+        let end = of_day(content, last.saturating_add(1));
         while let Some(entry) = self[Part::Blocks].range(next..end.clone()).next() {
             let (key, _) = entry?;
             let day = key.get(1..5).and_then(|day| day.try_into().ok());
             let day = day.map_or(0, u32::from_be_bytes);
             days.push(day);
-            next = of_day(sort, day.saturating_add(1));
+            next = of_day(content, day.saturating_add(1));
         }
         Ok(days)
-    }
-
-    pub(super) fn unpack_rollups(&self, entry: &Entry) -> Result<Vec<Row>, Error> {
-        let block = entry.read(&self.packs)?;
-        let size = zstd::bulk::Decompressor::upper_bound(&block).unwrap_or(MOST_BYTES);
-        let rows = zstd::bulk::decompress(&block, size.min(MOST_BYTES));
-        let rows = rows.map_err(|fault| entry.broken(fault.to_string()))?;
-        serde_json::from_slice(&rows).map_err(|fault| entry.broken(fault.to_string()))
     }
 }
 

@@ -116,35 +116,67 @@ fn as_f64(ms: u64) -> f64 {
     ms as f64
 }
 
+/// As it lies on disk.
+#[derive(Serialize, Deserialize)]
+enum Stored {
+    Few(Vec<u64>),
+    /// In the encoding that sketches of this kind share across languages.
+    Many(Vec<u8>),
+}
+
+impl Stored {
+    fn of(latency: &Latency) -> Self {
+        match &latency.0 {
+            Values::Few(values) => Self::Few(values.clone()),
+            Values::Many(sketch) => Self::Many(sketch.to_java_bytes()),
+        }
+    }
+
+    fn latency(self) -> Result<Latency, String> {
+        Ok(Latency(match self {
+            Self::Few(values) => Values::Few(values),
+            Self::Many(bytes) => {
+                let sketch = DDSketch::from_java_bytes(&bytes);
+                Values::Many(Box::new(sketch.map_err(|fault| fault.to_string())?))
+            }
+        }))
+    }
+}
+
+/// As it lay in JSON, in stores of before.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum AsText {
+    Few(Vec<u64>),
+    Many(String),
+}
+
+impl AsText {
+    fn stored(self) -> Result<Stored, String> {
+        Ok(match self {
+            Self::Few(values) => Stored::Few(values),
+            Self::Many(text) => {
+                let bytes = BASE64_STANDARD_NO_PAD.decode(text);
+                Stored::Many(bytes.map_err(|fault| fault.to_string())?)
+            }
+        })
+    }
+}
+
 impl Serialize for Latency {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match &self.0 {
-            Values::Few(values) => values.serialize(serializer),
-            Values::Many(sketch) => {
-                serializer.serialize_str(&BASE64_STANDARD_NO_PAD.encode(sketch.to_java_bytes()))
-            }
-        }
+        Stored::of(self).serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Latency {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Stored {
-            Few(Vec<u64>),
-            Many(String),
-        }
-        match Stored::deserialize(deserializer)? {
-            Stored::Few(values) => Ok(Self(Values::Few(values))),
-            Stored::Many(text) => {
-                let bytes = BASE64_STANDARD_NO_PAD
-                    .decode(text)
-                    .map_err(de::Error::custom)?;
-                let sketch = DDSketch::from_java_bytes(&bytes).map_err(de::Error::custom)?;
-                Ok(Self(Values::Many(Box::new(sketch))))
-            }
-        }
+        let stored = if deserializer.is_human_readable() {
+            AsText::deserialize(deserializer)?.stored()
+        } else {
+            Ok(Stored::deserialize(deserializer)?)
+        };
+        stored.and_then(Stored::latency).map_err(de::Error::custom)
     }
 }
 
@@ -206,8 +238,8 @@ mod tests {
             let mut merged = Latency::default();
             for part in cuts.windows(2) {
                 let part = of(&values[part[0]..part[1]]);
-                let text = serde_json::to_string(&part).unwrap();
-                let read: Latency = serde_json::from_str(&text).unwrap();
+                let bytes = postcard::to_stdvec(&part).unwrap();
+                let read: Latency = postcard::from_bytes(&bytes).unwrap();
                 prop_assert_eq!(&read, &part);
                 merged.merge(&read);
             }
@@ -219,6 +251,17 @@ mod tests {
             let (exact, found) = (as_f64(values[rank]), merged.quantile_ms(quantile).unwrap());
             prop_assert!((exact - found).abs() <= exact * 0.0101, "{} is not {}", found, exact);
         }
+    }
+
+    #[test]
+    fn what_was_written_as_text_is_still_read() {
+        let many = of(&(0..100).collect::<Vec<_>>());
+        let Stored::Many(bytes) = Stored::of(&many) else {
+            panic!("a hundred values make a sketch");
+        };
+        let text = format!("[[3,1,2],\"{}\"]", BASE64_STANDARD_NO_PAD.encode(bytes));
+        let read: Vec<Latency> = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, [of(&[1, 2, 3]), many]);
     }
 
     #[test]

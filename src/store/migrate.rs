@@ -48,13 +48,19 @@ pub(super) fn from_1(trees: &Trees) -> Result<(), Error> {
     Ok(trees.flush()?)
 }
 
+/// Format 2 had packed rollups of a day among those of its hours.
+pub(super) fn from_2(trees: &Trees) -> Result<(), Error> {
+    trees.move_days()?;
+    Ok(trees.flush()?)
+}
+
 fn write(trees: &Trees, rollups: &mut HashMap<(Level, Vec<u8>), Rollup>) -> Result<(), Error> {
     for ((level, key), mut rollup) in rollups.drain() {
         let tree = &trees[Part::Rollups(level)];
         if let Some(bytes) = tree.get(&key)? {
-            rollup.merge(&record::decode(&key, &bytes)?);
+            rollup.merge(&record::decode_small(&key, &bytes)?);
         }
-        tree.insert(key, record::encode(&rollup))?;
+        tree.insert(key, record::encode_small(&rollup))?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::tests::{all, at, id, open, probe, run};
+use super::tests::{all, at, id, open, probe, run, store_of};
 use super::*;
 use crate::run::{StepRecord, Warning};
 use crate::taxonomy::{Class, Stage};
@@ -175,7 +175,7 @@ async fn what_ends_late_finds_its_place_and_days_are_packed_together() {
         store.tend(everything(), at(8 * DAY)).await.unwrap();
     }
     same(&answers(&store, &seconds).await, &expected);
-    let blocks = |day| move |trees: &Trees| trees.blocks(packs::Sort::Runs, day, None);
+    let blocks = |day| move |trees: &Trees| trees.blocks(packs::Content::Runs, day, None);
     let first = packs::day_of(block::made_ms(id(1)));
     for day in [first, first + 1] {
         let blocks = store.read(blocks(day)).await.unwrap();
@@ -224,6 +224,8 @@ async fn many_runs_of_one_day_are_packed_before_it_is_over() {
         }
         store.commit(batch).await.unwrap();
     }
+    let probes = store.shared.slot.read(Trees::fresh_probes);
+    assert_eq!(probes.unwrap(), 3);
     let now = at(30_000);
     let span = Span::new(at(0), now);
     let expected = store.overview(span).await.unwrap();
@@ -339,4 +341,27 @@ async fn a_broken_block_is_told_and_costs_itself_only() {
     std::fs::write(&files[0], bytes).unwrap();
     let runs = store.list(all()).await.unwrap();
     assert_eq!(runs.len(), 1);
+}
+
+/// What format 2 wrote of forty samples, those of the first day packed.
+const FORMAT_2: &str = include_str!("../../tests/store/v2.jsonl");
+
+#[tokio::test]
+async fn a_store_of_format_2_answers_as_one_of_today() {
+    let seconds: Vec<u64> = (0..40).map(|n| n * 977 * 3 + n % 3).collect();
+    let folder = TempDir::new().unwrap();
+    let today = open(&folder).store;
+    for &second in &seconds {
+        today.append(&sample(second)).await.unwrap();
+    }
+    let expected = answers(&today, &seconds).await;
+    let old = store_of(FORMAT_2);
+    for _ in 0..2 {
+        let opened = open(&old);
+        assert_eq!(opened.quarantined, None);
+        same(&answers(&opened.store, &seconds).await, &expected);
+        // The second time with both days packed, one by each version.
+        opened.store.tend(everything(), at(3 * DAY)).await.unwrap();
+        same(&answers(&opened.store, &seconds).await, &expected);
+    }
 }

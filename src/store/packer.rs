@@ -1,4 +1,4 @@
-//! Moves what is old from the database into packed blocks, which take a twentieth of the space and give it back when
+//! Moves old runs from the database into packed blocks, which take a twentieth of the space and give it back when
 //! they go. Blocks are written first; then one transaction puts them into the index and takes what they hold out of the
 //! database. A crash in between leaves bytes that nobody points to.
 
@@ -8,8 +8,8 @@ use jiff::Timestamp;
 
 use super::Error;
 use super::block::{self, Kept, made_ms};
-use super::history::{self, Row};
-use super::packs::{DAY_MS, Entry, Packs, Sort, day_of, file_name, parse_name};
+use super::history;
+use super::packs::{Content, DAY_MS, Entry, LATE_MS, Packs, Sort, day_of, file_name, parse_name};
 use super::parts::{Part, Trees};
 use super::record::{self, Brief, key_of, record_key};
 use super::rollup::{self, Level, Rollup};
@@ -23,6 +23,9 @@ use crate::run::RunId;
 /// much there.
 const FRESH: usize = if cfg!(test) { 500 } else { 2_000 };
 
+/// And so many of each probe that has some: blocks of fewer runs press badly, and fill the index.
+const FRESH_OF_ONE: usize = 16;
+
 /// Runs that are packed at a time.
 const STEP: usize = 20_000;
 
@@ -31,9 +34,6 @@ const PORTION: usize = 1000;
 
 /// Runs so young are left alone: pages and alerts look at them all the time.
 const YOUNG_MS: u64 = 10 * 60_000;
-
-/// A day is over, and its runs have ended, so long after midnight.
-const LATE_MS: u64 = 3_600_000;
 
 /// Runs in one block at most.
 const BLOCK: usize = 4096;
@@ -54,13 +54,6 @@ struct Written {
     entry: Entry,
     /// The runs in it, with the minute that counts each.
     runs: Vec<(RunId, i64)>,
-}
-
-/// A rollup on its way into a block, and its record as it was read.
-struct Old {
-    row: Row,
-    key: Vec<u8>,
-    bytes: sled::IVec,
 }
 
 impl Packer<'_> {
@@ -99,40 +92,6 @@ impl Packer<'_> {
         Ok(count)
     }
 
-    /// Packs rollups by the hour and the day, of days that are over. Says how many.
-    pub(super) fn rollups(&self, now: Timestamp) -> Result<usize, Error> {
-        let end = now_ms(now).saturating_sub(LATE_MS) / DAY_MS * DAY_MS;
-        let end = i64::try_from(end / 1000).unwrap_or(0);
-        let mut all = 0;
-        // A day at a time.
-        loop {
-            let groups = self.slot.read(|trees| old_rollups(trees, end))?;
-            let count: usize = groups.values().map(Vec::len).sum();
-            if count == 0 {
-                return Ok(all);
-            }
-            let written = self
-                .slot
-                .read(|trees| write_rollups(&trees.packs, &groups))?;
-            self.queue.alone(move |trees| {
-                let mut changes: Vec<Change> = written.into_iter().map(index).collect();
-                for old in groups.into_values().flatten() {
-                    let part = Part::Rollups(old.row.level);
-                    // A run that ended late may have been added meanwhile: the next time, then.
-                    if trees[part]
-                        .get(&old.key)?
-                        .is_none_or(|now| now != old.bytes)
-                    {
-                        return Ok(Vec::new());
-                    }
-                    changes.push(Change::Remove(part, old.key));
-                }
-                Ok(changes)
-            })?;
-            all += count;
-        }
-    }
-
     /// Puts the small blocks of a day together, one day at a time. Says whether there was one.
     pub(super) fn repack(&self, now: Timestamp, order: &mut Order) -> Result<bool, Error> {
         let today = day_of(now_ms(now).saturating_sub(LATE_MS));
@@ -143,7 +102,7 @@ impl Packer<'_> {
             return Ok(false);
         };
         let (old, written) = self.slot.read(|trees| {
-            let old = trees.blocks(Sort::Runs, day, None)?;
+            let old = trees.blocks(Content::Runs, day, None)?;
             let mut groups = Groups::new();
             for kept in trees.packed_runs(day, None)? {
                 let probe = kept.run.probe.clone();
@@ -160,7 +119,11 @@ impl Packer<'_> {
                 old.into_iter()
                     .map(|(key, _)| Change::Remove(Part::Blocks, key)),
             );
-            changes.extend(written.into_iter().map(index));
+            changes.extend(
+                written
+                    .into_iter()
+                    .map(|written| index((written.key, written.entry))),
+            );
             Ok(changes)
         })?;
         self.slot
@@ -171,7 +134,7 @@ impl Packer<'_> {
     /// Takes away packed days from before a moment.
     pub(super) fn purge(&self, sort: Sort, before: Timestamp) -> Result<usize, Error> {
         let first = day_of(now_ms(before));
-        let days = self.slot.read(|trees| trees.days(sort))?;
+        let days = self.slot.read(|trees| trees.days_of(sort))?;
         let mut rows = 0;
         for day in days.into_iter().filter(|day| *day < first) {
             rows += self.drop_day(sort, day)?;
@@ -181,7 +144,7 @@ impl Packer<'_> {
 
     /// Takes away a packed day, and its space. Says how many rows it held.
     pub(super) fn drop_day(&self, sort: Sort, day: u32) -> Result<usize, Error> {
-        let blocks = self.slot.read(|trees| trees.blocks(sort, day, None))?;
+        let blocks = self.slot.read(|trees| trees.blocks_of(sort, day))?;
         let rows: u32 = blocks.iter().map(|(_, entry)| entry.rows).sum();
         let keys = blocks.into_iter().map(|(key, _)| key);
         let changes = keys.map(|key| Change::Remove(Part::Blocks, key)).collect();
@@ -201,9 +164,9 @@ impl Packer<'_> {
     pub(super) fn sweep(&self) -> Result<(), Error> {
         self.slot.read(|trees| {
             let mut known = BTreeSet::new();
-            for sort in [Sort::Runs, Sort::Rollups] {
-                for day in trees.days(sort)? {
-                    let blocks = trees.blocks(sort, day, None)?;
+            for sort in Sort::ALL {
+                for day in trees.days_of(sort)? {
+                    let blocks = trees.blocks_of(sort, day)?;
                     known.extend(blocks.into_iter().map(|(_, entry)| entry.file));
                 }
             }
@@ -219,7 +182,8 @@ impl Packer<'_> {
 
 /// Runs from before this moment are to be packed: whole days, or all but the youngest where there are many.
 fn before(trees: &Trees, now: Timestamp) -> Result<u64, Error> {
-    let many = trees[Part::Runs].iter().keys().nth(FRESH).transpose()?;
+    let enough = FRESH.max(FRESH_OF_ONE * trees.fresh_probes()?);
+    let many = trees[Part::Runs].iter().keys().nth(enough).transpose()?;
     Ok(match many {
         Some(_) => now_ms(now).saturating_sub(YOUNG_MS) / 60_000 * 60_000,
         None => now_ms(now).saturating_sub(LATE_MS) / DAY_MS * DAY_MS,
@@ -265,9 +229,10 @@ fn write_runs(
             };
             let ends = Some((first.run.id, last.run.id));
             let block = block::pack(runs);
-            let entry = Entry::write(packs, &name(*day), &block, runs.len(), ends)?;
+            let mut entry = Entry::write(packs, &name(*day), &block, runs.len())?;
+            entry.ends = ends;
             written.push(Written {
-                key: history::key(Sort::Runs, *day, probe, &entry),
+                key: history::key(Content::Runs, *day, probe, &entry),
                 probe: probe.clone(),
                 entry,
                 runs: runs
@@ -277,20 +242,20 @@ fn write_runs(
             });
         }
     }
-    sync(packs, &written)?;
+    sync(packs, written.iter().map(|written| &written.entry))?;
     Ok(written)
 }
 
-fn sync(packs: &Packs, written: &[Written]) -> Result<(), Error> {
-    let files: BTreeSet<&str> = written
-        .iter()
-        .map(|written| written.entry.file.as_str())
-        .collect();
+pub(super) fn sync<'a>(
+    packs: &Packs,
+    written: impl Iterator<Item = &'a Entry>,
+) -> Result<(), Error> {
+    let files: BTreeSet<&str> = written.map(|entry| entry.file.as_str()).collect();
     files.into_iter().try_for_each(|file| packs.sync(file))
 }
 
-fn index(written: Written) -> Change {
-    Change::Put(Part::Blocks, written.key, written.entry.encode())
+pub(super) fn index((key, entry): (Vec<u8>, Entry)) -> Change {
+    Change::Put(Part::Blocks, key, entry.encode())
 }
 
 /// The changes that put packed runs in the place of those in the database. Minutes are counted from packed runs; those
@@ -299,11 +264,7 @@ fn take_over(trees: &Trees, portion: &[Written]) -> Result<Vec<Change>, Error> {
     let mut changes = Vec::new();
     let mut packed = HashMap::<&ProbeId, (HashSet<RunId>, BTreeSet<i64>)>::new();
     for written in portion {
-        changes.push(Change::Put(
-            Part::Blocks,
-            written.key.clone(),
-            written.entry.encode(),
-        ));
+        changes.push(index((written.key.clone(), written.entry.clone())));
         let (ids, minutes) = packed.entry(&written.probe).or_default();
         for (id, minute) in &written.runs {
             let key = key_of(*id);
@@ -332,7 +293,7 @@ fn take_over(trees: &Trees, portion: &[Written]) -> Result<Vec<Change>, Error> {
         for (minute, left) in left {
             let (part, key) = (Part::Rollups(Level::Minute), rollup::key(minute, probe));
             changes.push(match left {
-                Some(rollup) => Change::Put(part, key, record::encode(&rollup)),
+                Some(rollup) => Change::Put(part, key, record::encode_small(&rollup)),
                 None => Change::Remove(part, key),
             });
         }
@@ -340,71 +301,15 @@ fn take_over(trees: &Trees, portion: &[Written]) -> Result<Vec<Change>, Error> {
     Ok(changes)
 }
 
-/// Rollups that begin before this second, those of the first day of them.
-fn old_rollups(trees: &Trees, end: i64) -> Result<Groups<Old>, Error> {
-    let mut groups = Groups::new();
-    let levels = [Level::Hour, Level::Day];
-    let mut first = None;
-    for level in levels {
-        let oldest = trees[Part::Rollups(level)].first()?;
-        let start = oldest.map(|(key, _)| rollup::start_in(&key));
-        first = first.into_iter().chain(start).min();
-    }
-    let Some(first) = first.filter(|first| *first < end) else {
-        return Ok(groups);
-    };
-    let day_end = Level::Day.floor(first) + Level::Day.seconds();
-    for level in levels {
-        let range = ..rollup::start_key(day_end.min(end));
-        for entry in trees[Part::Rollups(level)].range(range) {
-            let (key, bytes) = entry?;
-            let start = rollup::start_in(&key);
-            let Some(probe) = rollup::probe_in(&key).map(ProbeId::recorded) else {
-                continue;
-            };
-            let row = Row {
-                level,
-                start,
-                rollup: record::decode(&key, &bytes)?,
-            };
-            let day = day_of(u64::try_from(start).unwrap_or(0) * 1000);
-            groups.entry((day, probe)).or_default().push(Old {
-                row,
-                key: key.to_vec(),
-                bytes,
-            });
-        }
-    }
-    Ok(groups)
-}
-
-fn write_rollups(packs: &Packs, groups: &Groups<Old>) -> Result<Vec<Written>, Error> {
-    let mut written = Vec::new();
-    for ((day, probe), rows) in groups {
-        let rows: Vec<&Row> = rows.iter().map(|old| &old.row).collect();
-        let block = history::pack_rollups(&rows);
-        let name = file_name(*day, 0, Sort::Rollups);
-        let entry = Entry::write(packs, &name, &block, rows.len(), None)?;
-        written.push(Written {
-            key: history::key(Sort::Rollups, *day, probe, &entry),
-            probe: probe.clone(),
-            entry,
-            runs: Vec::new(),
-        });
-    }
-    sync(packs, &written)?;
-    Ok(written)
-}
-
 /// The newest day before `today` with a probe whose runs lie in several blocks that fit into one. Days that have none
 /// are added to those known to be `whole`.
 fn scattered(trees: &Trees, today: u32, whole: &mut BTreeSet<u32>) -> Result<Option<u32>, Error> {
-    for day in trees.days(Sort::Runs)? {
+    for day in trees.days(Content::Runs)? {
         if day >= today || whole.contains(&day) {
             continue;
         }
         let mut probes = BTreeMap::<Vec<u8>, (usize, usize)>::new();
-        for (key, entry) in trees.blocks(Sort::Runs, day, None)? {
+        for (key, entry) in trees.blocks(Content::Runs, day, None)? {
             let probe = history::probe_in(&key).unwrap_or_default();
             let (blocks, rows) = probes.entry(probe.into()).or_default();
             *blocks += 1;
@@ -433,6 +338,6 @@ fn minute(kept: &Kept) -> i64 {
     Level::Minute.floor(rollup::second_of(&kept.run))
 }
 
-fn now_ms(now: Timestamp) -> u64 {
+pub(super) fn now_ms(now: Timestamp) -> u64 {
     u64::try_from(now.as_millisecond()).unwrap_or(0)
 }

@@ -12,12 +12,16 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::block::made_ms;
-use super::record::{decode, encode};
+use super::record::{decode, decode_small, encode_small};
 use super::{Error, disk};
+use crate::probe::ProbeId;
 use crate::run::{Evidence, RunId};
 
 const HOUR_MS: u64 = 3_600_000;
 pub(super) const DAY_MS: u64 = 24 * HOUR_MS;
+
+/// A day is over, and its runs have ended, so long after midnight.
+pub(super) const LATE_MS: u64 = HOUR_MS;
 
 /// Evidence is pressed once for each run, while others wait.
 const LEVEL: i32 = 3;
@@ -36,6 +40,8 @@ pub(super) enum Sort {
 }
 
 impl Sort {
+    pub(super) const ALL: [Self; 2] = [Self::Runs, Self::Rollups];
+
     pub(super) fn ending(self) -> &'static str {
         match self {
             Self::Runs => "runs",
@@ -43,11 +49,33 @@ impl Sort {
         }
     }
 
+    /// What lies in such files.
+    pub(super) fn holds(self) -> &'static [Content] {
+        match self {
+            Self::Runs => &[Content::Runs],
+            Self::Rollups => &[Content::Hours, Content::Days],
+        }
+    }
+}
+
+/// What a block holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Of one probe.
+    Runs,
+    /// Rollups by the hour, of one probe.
+    Hours,
+    /// Rollups by the day, of many probes: a question over months reads little else.
+    Days,
+}
+
+impl Content {
     /// First byte of the keys in the index.
     pub(super) fn byte(self) -> u8 {
         match self {
             Self::Runs => 0,
-            Self::Rollups => 1,
+            Self::Hours => 1,
+            Self::Days => 2,
         }
     }
 }
@@ -199,7 +227,6 @@ fn checksum(id: RunId, packed: &[u8]) -> u32 {
 /// Where a block lies, as the index tells it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Entry {
-    version: u16,
     pub(super) file: String,
     pub(super) offset: u64,
     pub(super) length: u32,
@@ -207,8 +234,11 @@ pub(super) struct Entry {
     /// Runs, or rollups.
     pub(super) rows: u32,
     /// The runs at both ends; absent for rollups.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub(super) ends: Option<(RunId, RunId)>,
+    /// The last probe in it; absent where there is but the one in the key.
+    #[serde(default)]
+    pub(super) until: Option<ProbeId>,
 }
 
 impl Entry {
@@ -218,16 +248,15 @@ impl Entry {
         file: &str,
         block: &[u8],
         rows: usize,
-        ends: Option<(RunId, RunId)>,
     ) -> Result<Self, Error> {
         Ok(Self {
-            version: 1,
             file: file.to_owned(),
             offset: packs.append(file, block)?,
             length: u32::try_from(block.len()).expect("a block is far below 4 GiB"),
             checksum: crc32fast::hash(block),
             rows: u32::try_from(rows).expect("a block holds few rows"),
-            ends,
+            ends: None,
+            until: None,
         })
     }
 
@@ -251,7 +280,11 @@ impl Entry {
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
-        encode(self)
+        encode_small(self)
+    }
+
+    pub(super) fn decode(key: &[u8], bytes: &[u8]) -> Result<Self, Error> {
+        decode_small(key, bytes)
     }
 }
 
@@ -269,9 +302,7 @@ pub(super) fn file_name(day: u32, generation: u32, sort: Sort) -> String {
 pub(super) fn parse_name(name: &str) -> Option<(u32, u32, Sort)> {
     let mut parts = name.split('.');
     let (date, generation, ending) = (parts.next()?, parts.next()?, parts.next()?);
-    let sort = [Sort::Runs, Sort::Rollups]
-        .into_iter()
-        .find(|sort| sort.ending() == ending)?;
+    let sort = Sort::ALL.into_iter().find(|sort| sort.ending() == ending)?;
     let date: jiff::civil::Date = date.parse().ok()?;
     let start = date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
     let day = day_of(u64::try_from(start.as_millisecond()).ok()?);
@@ -308,6 +339,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::store::record::encode;
 
     #[test]
     fn names_tell_what_is_in_a_file() {

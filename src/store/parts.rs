@@ -14,9 +14,9 @@ use super::record::{self, Brief, first_key_at, key_of, record_key};
 use super::rollup::{self, Level, Rollup, Span};
 use super::state::Kind;
 use super::writer::Change;
-use super::{Error, Query};
+use super::{Error, Query, sums};
 use crate::probe::ProbeId;
-use crate::run::{Run, RunId};
+use crate::run::{Evidence, Run, RunId};
 
 /// How many records one step of a purge takes away.
 const PURGE_STEP: usize = 500;
@@ -175,7 +175,7 @@ impl Trees {
         }
     }
 
-    pub(super) fn list(&self, query: &Query) -> Result<Vec<Run>, Error> {
+    pub(super) fn list(&self, query: &Query) -> Result<Vec<Kept>, Error> {
         let wanted = |kept: &Kept| {
             query
                 .outcome
@@ -193,7 +193,20 @@ impl Trees {
         )?);
         found.sort_by_key(|kept| std::cmp::Reverse(kept.run.id));
         found.truncate(query.limit);
-        Ok(found.into_iter().map(|kept| kept.run).collect())
+        Ok(found)
+    }
+
+    /// What was seen in a run, where that is kept.
+    pub(super) fn evidence_of(&self, kept: &Kept) -> Result<Option<Evidence>, Error> {
+        let id = kept.run.id;
+        // Where earlier versions put it.
+        if let Some(bytes) = self[Part::Evidence].get(key_of(id))? {
+            return record::decode(&key_of(id), &bytes).map(Some);
+        }
+        match kept.evidence {
+            Some(offset) => self.packs.evidence(id, offset),
+            None => Ok(None),
+        }
     }
 
     /// Runs that are not packed yet, newest first.
@@ -298,23 +311,37 @@ impl Trees {
         self[Part::ByProbe].range(first..end).rev()
     }
 
+    /// How many probes have runs that are not packed.
+    pub(super) fn fresh_probes(&self) -> Result<usize, Error> {
+        let mut count = 0;
+        let mut next = Vec::new();
+        while let Some(entry) = self[Part::ByProbe].range(next.clone()..).next() {
+            let (mut key, _) = entry.map(|(key, value)| (key.to_vec(), value))?;
+            // Past all runs of this one: names hold no byte below a space.
+            key.truncate(key.len() - 16);
+            *key.last_mut().expect("a NUL ends the name") += 1;
+            next = key;
+            count += 1;
+        }
+        Ok(count)
+    }
+
     /// Everything that was counted of a probe in a span.
     pub(super) fn stats(&self, probe: &ProbeId, span: Span) -> Result<Rollup, Error> {
         let mut sums = HashMap::new();
-        let all = sums
-            .entry(probe.to_string())
-            .or_insert_with(Rollup::default);
         for (level, from, to) in span.pieces() {
             let mut start = from;
             while start < to {
                 let key = rollup::key(start, probe);
                 if let Some(bytes) = self[Part::Rollups(level)].get(&key)? {
-                    all.merge(&record::decode(&key, &bytes)?);
+                    sums::add(
+                        &mut sums,
+                        probe.as_str(),
+                        record::decode_small(&key, &bytes)?,
+                    );
                 }
                 start += level.seconds();
             }
-        }
-        for (level, from, to) in span.pieces() {
             self.add_packed(level, (from, to), Some(probe), &mut sums)?;
         }
         Ok(sums.remove(probe.as_str()).unwrap_or_default())
@@ -322,22 +349,31 @@ impl Trees {
 
     /// Everything that was counted of every probe in a span.
     pub(super) fn overview(&self, span: Span) -> Result<BTreeMap<String, Rollup>, Error> {
-        let mut sums = HashMap::<String, Rollup>::new();
+        let mut sums = HashMap::new();
         for (level, from, to) in span.pieces() {
             let range = rollup::start_key(from)..rollup::start_key(to);
             for entry in self[Part::Rollups(level)].range(range) {
                 let (key, bytes) = entry?;
-                let Some(probe) = rollup::probe_in(&key) else {
-                    continue;
-                };
-                let rollup: Rollup = record::decode(&key, &bytes)?;
-                match sums.get_mut(probe) {
-                    Some(sum) => sum.merge(&rollup),
-                    None => drop(sums.insert(probe.to_owned(), rollup)),
+                if let Some(probe) = rollup::probe_in(&key) {
+                    sums::add(&mut sums, probe, record::decode_small(&key, &bytes)?);
                 }
             }
             self.add_packed(level, (from, to), None, &mut sums)?;
         }
         Ok(sums.into_iter().collect())
+    }
+
+    /// Adds what lies in blocks. Minutes are counted from the packed runs themselves.
+    fn add_packed(
+        &self,
+        level: Level,
+        seconds: (i64, i64),
+        probe: Option<&ProbeId>,
+        sums: &mut HashMap<String, Rollup>,
+    ) -> Result<(), Error> {
+        match level {
+            Level::Minute => self.add_minutes(seconds, probe, sums),
+            Level::Hour | Level::Day => self.add_rollups(level, seconds, probe, sums),
+        }
     }
 }

@@ -11,9 +11,6 @@ use crate::probe::ProbeId;
 use crate::run::Run;
 use crate::taxonomy::{Class, Outcome, Stage};
 
-/// Version of a stored rollup; a record decodes alone by it.
-const VERSION: u16 = 1;
-
 /// How much time one rollup covers. Days are those of UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -47,42 +44,63 @@ impl Level {
 }
 
 /// Runs of one probe over some time.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rollup {
-    version: u16,
     /// How many ended how.
     pub outcomes: Outcomes,
     /// Verdicts by class, of runs that failed or could not be judged.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, with = "by_name")]
     pub classes: BTreeMap<Class, u64>,
     /// Whole runs that passed.
-    #[serde(default, skip_serializing_if = "Latency::is_empty")]
+    #[serde(default)]
     pub duration: Latency,
     /// Steps that passed, also of runs that did not.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, with = "by_name")]
     pub stages: BTreeMap<Stage, Latency>,
+}
+
+/// Classes and stages lie on disk by their names, which outlive any change of their order.
+mod by_name {
+    use std::collections::BTreeMap;
+    use std::str::FromStr;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+    pub(super) fn serialize<K, V, S>(map: &BTreeMap<K, V>, serializer: S) -> Result<S::Ok, S::Error>
+    where
+        K: Copy + Into<&'static str>,
+        V: Serialize,
+        S: Serializer,
+    {
+        serializer.collect_map(map.iter().map(|(key, value)| ((*key).into(), value)))
+    }
+
+    pub(super) fn deserialize<'de, K, V, D>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
+    where
+        K: FromStr + Ord,
+        V: Deserialize<'de>,
+        D: Deserializer<'de>,
+    {
+        let named = BTreeMap::<String, V>::deserialize(deserializer)?;
+        let known = |name: &str| {
+            let unknown = || de::Error::custom(format!("{name:?} is not known"));
+            name.parse().map_err(|_| unknown())
+        };
+        let map = named
+            .into_iter()
+            .map(|(name, value)| Ok((known(&name)?, value)));
+        map.collect()
+    }
 }
 
 /// Runs by how they ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Outcomes {
-    #[serde(skip_serializing_if = "is_zero")]
     pub ok: u64,
-    #[serde(skip_serializing_if = "is_zero")]
     pub degraded: u64,
-    #[serde(skip_serializing_if = "is_zero")]
     pub failed: u64,
-    #[serde(skip_serializing_if = "is_zero")]
     pub unknown: u64,
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde hands in a reference"
-)]
-fn is_zero(count: &u64) -> bool {
-    *count == 0
 }
 
 impl Outcomes {
@@ -104,18 +122,6 @@ impl Outcomes {
             Outcome::Degraded => &mut self.degraded,
             Outcome::Failed => &mut self.failed,
             Outcome::Unknown => &mut self.unknown,
-        }
-    }
-}
-
-impl Default for Rollup {
-    fn default() -> Self {
-        Self {
-            version: VERSION,
-            outcomes: Outcomes::default(),
-            classes: BTreeMap::new(),
-            duration: Latency::default(),
-            stages: BTreeMap::new(),
         }
     }
 }

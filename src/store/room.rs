@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::Error;
 use super::block::made_ms;
+use super::disk::DATABASE;
 use super::packs::{Packs, Sort, evidence_hour, parse_name};
 use crate::run::RunId;
 
@@ -31,10 +32,21 @@ struct Piece {
 /// Bytes on disk of everything but what was moved aside.
 pub(super) fn used(store: &Path) -> Result<u64, Error> {
     let mut all = 0;
-    for part in ["db", "packs", "evidence", RESERVE.0] {
+    for part in [DATABASE, "packs", "evidence", RESERVE.0] {
         all += size_of(&store.join(part)).map_err(|source| failed(store, source))?;
     }
     Ok(all)
+}
+
+/// Bytes on disk of the database.
+pub(super) fn database(store: &Path) -> Result<u64, Error> {
+    let path = store.join(DATABASE);
+    size_of(&path).map_err(|source| failed(&path, source))
+}
+
+/// Whether so many bytes can be written, and the disk is not full then.
+pub(super) fn has(store: &Path, bytes: u64) -> bool {
+    free(store).is_some_and(|(free, low)| free >= bytes.saturating_add(2 * low))
 }
 
 /// Bytes of a file, or of a folder with everything in it; what goes meanwhile counts for nothing.

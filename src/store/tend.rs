@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::limits::Limits;
 use super::packer::Packer;
 use super::packs::Sort;
-use super::{Error, Shared, room};
+use super::{Error, Shared, anew, room};
 
 /// Rounds of making room in one go; each takes away a day at most.
 const ROUNDS: usize = 1000;
@@ -33,6 +33,8 @@ pub(super) struct Order {
     pub(super) is_swept: bool,
     /// Days whose runs lie in as few blocks as can be.
     pub(super) whole: BTreeSet<u32>,
+    /// Bytes that the database may take before it is looked at again.
+    enough: u64,
 }
 
 /// Everything that is due. Blocks.
@@ -67,6 +69,7 @@ fn round(
         packer.sweep()?;
         order.is_swept = true;
     }
+    shrink(shared, order)?;
     room::set_aside(&shared.folder);
     tended.bytes = make_room(shared, &packer, limits)?;
     Ok(tended)
@@ -97,6 +100,27 @@ fn purge(
     let before = u64::try_from(horizon.evidence.as_millisecond()).unwrap_or(0);
     room::drop_evidence_before(&shared.folder, before)?;
     Ok(tended)
+}
+
+/// Sees to it that the database does not keep what it needed once.
+fn shrink(shared: &Shared, order: &mut Order) -> Result<(), Error> {
+    let folder = &shared.folder;
+    let size = room::database(folder)?;
+    if size < order.enough.max(anew::SPARE) {
+        return Ok(());
+    }
+    let used = shared.slot.read(anew::used)?;
+    if anew::is_due(size, used)
+        && room::has(folder, 2 * used)
+        && let Err(error) = shared.queue.anew()
+    {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "the database could not be written anew: it takes more of the disk than it needs"
+        );
+    }
+    order.enough = room::database(folder)? / 4 * 5;
+    Ok(())
 }
 
 /// Evidence goes first, then history; the database stays. Gives the bytes that the store takes in the end.

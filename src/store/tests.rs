@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -327,7 +329,7 @@ async fn a_store_of_a_newer_version_is_left_alone() {
     let folder = TempDir::new().unwrap();
     drop(open(&folder));
     let db = sled::open(folder.path().join("db")).unwrap();
-    db.insert("format", "3").unwrap();
+    db.insert("format", "4").unwrap();
     drop(db);
     let refused = Store::open(folder.path()).err().unwrap();
     assert!(matches!(refused, Error::Newer { .. }), "{refused}");
@@ -424,34 +426,49 @@ async fn rollups_outlive_their_runs_but_for_those_by_the_minute() {
     assert_eq!(counted(DAY, 2 * DAY).await, 1);
 }
 
-/// Every record of a store as format 1 wrote it, a line each.
+/// Every record of a store as format 1 wrote it in the middle of a run, a line each.
 const FORMAT_1: &str = include_str!("../../tests/store/v1.jsonl");
 
-/// A store as format 1 left it, in the middle of a run.
-fn store_of_format_1() -> TempDir {
+/// A store as an earlier version left it: records of the database, and files beside it.
+pub(super) fn store_of(lines: &str) -> TempDir {
     #[derive(serde::Deserialize)]
-    struct Line {
-        tree: String,
-        key: String,
-        value: String,
+    #[serde(untagged)]
+    enum Line {
+        Record {
+            tree: String,
+            key: String,
+            value: String,
+        },
+        File {
+            pack: String,
+            bytes: String,
+        },
     }
     let folder = TempDir::new().unwrap();
+    let packs = folder.path().join("packs");
+    std::fs::create_dir(&packs).unwrap();
     let db = sled::open(folder.path().join("db")).unwrap();
-    for line in FORMAT_1.lines() {
-        let line: Line = serde_json::from_str(line).unwrap();
-        let digits = line.key.as_bytes().chunks(2);
-        let key: Vec<u8> = digits
-            .map(|digits| u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap())
-            .collect();
-        let tree = db.open_tree(line.tree).unwrap();
-        tree.insert(key, line.value.as_bytes()).unwrap();
+    for line in lines.lines() {
+        match serde_json::from_str(line).unwrap() {
+            Line::Record { tree, key, value } => {
+                let digits = key.as_bytes().chunks(2);
+                let byte = |digits| u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16);
+                let key: Vec<u8> = digits.map(|digits| byte(digits).unwrap()).collect();
+                let tree = db.open_tree(tree).unwrap();
+                tree.insert(key, value.as_bytes()).unwrap();
+            }
+            Line::File { pack, bytes } => {
+                let bytes = BASE64_STANDARD.decode(bytes).unwrap();
+                std::fs::write(packs.join(pack), bytes).unwrap();
+            }
+        }
     }
     folder
 }
 
 #[tokio::test]
 async fn a_store_of_format_1_is_taken_over_whole() {
-    let folder = store_of_format_1();
+    let folder = store_of(FORMAT_1);
     for starts in 0..2 {
         let opened = open(&folder);
         assert_eq!(opened.quarantined, None);

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use super::parts::{Part, Trees};
 use super::record::Finished;
 use super::slot::Slot;
-use super::{Error, disk, room};
+use super::{Error, anew, disk, room};
 
 use backlog::Backlog;
 
@@ -43,6 +43,7 @@ type Alone = Box<dyn FnOnce(&Trees) -> Result<Vec<Change>, Error> + Send>;
 enum Request {
     Write(Vec<Change>, Answer),
     Alone(Alone, Answer),
+    Anew(Answer),
 }
 
 /// Where changes are handed in.
@@ -75,6 +76,13 @@ impl Queue {
     ) -> Result<(), Error> {
         let (answer, done) = oneshot::channel();
         self.hand_in(Request::Alone(Box::new(work), answer))?;
+        futures::executor::block_on(done).map_err(|_| Error::Closed)?
+    }
+
+    /// Writes the database anew, so that it takes what it needs and no more. Outside the runtime.
+    pub(super) fn anew(&self) -> Result<(), Error> {
+        let (answer, done) = oneshot::channel();
+        self.hand_in(Request::Anew(answer))?;
         futures::executor::block_on(done).map_err(|_| Error::Closed)?
     }
 
@@ -167,6 +175,7 @@ impl Writing {
                 }
                 // Whoever asked may have been cancelled.
                 Ok(Request::Alone(work, answer)) => drop(answer.send(self.alone(work))),
+                Ok(Request::Anew(answer)) => drop(answer.send(self.anew())),
                 Err(mpsc::RecvTimeoutError::Timeout) => (),
                 Err(mpsc::RecvTimeoutError::Disconnected) => break,
             }
@@ -213,6 +222,19 @@ impl Writing {
             self.recover();
         }
         done
+    }
+
+    /// Readers go on until the copy is whole; writers wait, because nobody else writes.
+    fn anew(&mut self) -> Result<(), Error> {
+        self.slot.read(|trees| anew::copy(trees, &self.folder))?;
+        let swapped = self.slot.reopen(|| {
+            anew::swap(&self.folder)?;
+            disk::reopen(&self.folder)
+        });
+        if swapped.is_err() {
+            self.recover();
+        }
+        swapped
     }
 
     /// Whether it was written. A database that has failed once refuses everything until it is opened again.

@@ -2,7 +2,8 @@
 //!
 //! A life is one process from its start to its kill. What it promised is read from its answers and its log; what became
 //! of that is read from the store once the last life is over. Meanwhile a probe fails and a channel is told of it, and
-//! between two lives runs of earlier days are put into the store, which the next life has to pack, or to take away.
+//! between two lives runs of earlier days are put into the store, which the next life has to pack, or to take away, and
+//! the database is made to take so much that the next life has to write it anew.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use authcanary::loopback::{self, Config};
 use authcanary::probe::ProbeId;
 use authcanary::run::{RUN_VERSION, Run, RunId, StepRecord};
-use authcanary::store::{Batch, Limits, Query, Rollup, Span, Store};
+use authcanary::store::{Batch, Kind, Limits, Query, Record, Rollup, Span, Store};
 use authcanary::taxonomy::{Outcome, Stage};
 use jiff::Timestamp;
 use serde_json::Value as Json;
@@ -43,6 +44,12 @@ const DAYS_AGO: [i64; 4] = [1, 2, 5, 40];
 
 /// How many of each day.
 const OF_A_DAY: usize = 15;
+
+/// How often a record is written that is taken away again, and how many bytes it takes.
+const LONG: (usize, usize) = (8, 2 << 20);
+
+/// What the database takes in the end, at most: far less than all these records.
+const IN_THE_END: u64 = 12 << 20;
 
 /// Milliseconds that a life lasts at most, from its start or from when it serves.
 const LONGEST: u64 = 900;
@@ -78,6 +85,8 @@ struct Lane {
     old: (Vec<RunId>, Vec<RunId>),
     /// When each life began.
     births: Vec<Timestamp>,
+    /// Kills that came while the database was being written anew.
+    torn: usize,
     dice: Dice,
 }
 
@@ -117,6 +126,15 @@ impl Promised {
     }
 }
 
+/// A record that is there for its size.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Long(String);
+
+impl Record for Long {
+    const KIND: Kind = Kind::Grants;
+    const VERSION: u16 = 1;
+}
+
 impl Lane {
     fn new(issuer: &str, number: usize, receiver: Receiver) -> Self {
         let folder = TempDir::new().unwrap();
@@ -135,6 +153,7 @@ impl Lane {
             promised: Promised::default(),
             old: (Vec::new(), Vec::new()),
             births: Vec::new(),
+            torn: 0,
             dice: Dice::new(number),
         }
     }
@@ -166,6 +185,11 @@ impl Lane {
             }
         }
         store.commit(batch).await.unwrap();
+        for n in 0..LONG.0 {
+            let long = Long(n.to_string().repeat(LONG.1));
+            store.put("long", &long).await.unwrap();
+        }
+        store.remove::<Long>("long").await.unwrap();
         store.close().await;
     }
 
@@ -194,6 +218,8 @@ impl Lane {
             life.kill().await;
         }
         self.promised.take(life.log.await.unwrap());
+        let halves = ["db.new", "db.old"].map(|half| self.store().join(half));
+        self.torn += usize::from(halves.iter().any(|half| half.exists()));
     }
 
     /// One that runs only what it is asked to, so that it can be asked what it counted; stopped as a service is.
@@ -253,6 +279,8 @@ impl Lane {
         // What the last life began to look after.
         let now = authcanary::clock::now();
         opened.store.tend(Limits::default(), now).await.unwrap();
+        let database = size_of(&self.store().join("db"));
+        assert!(database < IN_THE_END, "{database}");
         let runs = all_runs(&opened.store).await;
         let by_id: HashMap<RunId, &Run> = runs.iter().map(|run| (run.id, run)).collect();
         assert_eq!(by_id.len(), runs.len(), "a run has two records");
@@ -278,12 +306,14 @@ impl Lane {
         self.check_schedule(&runs);
         check_rollups(&opened.store, &runs).await;
         println!(
-            "{} lives: {} records, of which {} were cut off; {} runs were promised, {} were told to have ended",
+            "{} lives: {} records, of which {} were cut off; {} runs were promised, {} were told to have ended; \
+             {} kills came while the database was being written anew, which takes {database} bytes",
             self.births.len(),
             runs.len(),
             runs.iter().filter(|run| was_cut_off(run)).count(),
             self.promised.begun.len(),
-            self.promised.ended.len()
+            self.promised.ended.len(),
+            self.torn,
         );
     }
 
@@ -314,6 +344,12 @@ fn probe_file(folder: &Path, issuer: &str, every: &str) {
     let client = "{id: demo-basic, auth: client_secret_basic, secret: {env: CRASH_SECRET}}";
     writeln!(probe, "  wrong: {{issuer: \"{wrong}\", client: {client}}}").unwrap();
     std::fs::write(folder.join("probe.yaml"), probe).unwrap();
+}
+
+fn size_of(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let sizes = entries.map(|entry| entry.unwrap().metadata().unwrap().len());
+    sizes.sum()
 }
 
 fn was_cut_off(run: &Run) -> bool {

@@ -101,7 +101,7 @@ impl Parts<'_> {
             let (tree, key) = (&self[Part::Rollups(level)], run.rollup_key(level));
             let mut rollup = run.rollup.clone();
             if let Some(bytes) = tree.get(&key)? {
-                match record::decode::<Rollup>(&key, &bytes) {
+                match record::decode_small::<Rollup>(&key, &bytes) {
                     Ok(before) => rollup.merge(&before),
                     Err(error) => {
                         tracing::error!(
@@ -111,7 +111,7 @@ impl Parts<'_> {
                     }
                 }
             }
-            tree.insert(key, record::encode(&rollup))?;
+            tree.insert(key, record::encode_small(&rollup))?;
         }
         Ok(())
     }
