@@ -1,4 +1,5 @@
-//! The name `localhost`: Chromium's driver asks the system for it when it starts, and does not say so when it fails.
+//! The name `localhost`: the driver of Chromium asks the system for it when it opens a session, and does not say so when
+//! it fails.
 
 use std::io;
 use std::net::IpAddr;
@@ -28,7 +29,7 @@ fn judge(found: io::Result<Vec<IpAddr>>) -> Check {
         let mend = "add to /etc/hosts, in a container to that of its image: 127.0.0.1 localhost and ::1 localhost";
         Check::fault(
             NAME,
-            format!("{found}: the driver of the browser does not start without it"),
+            format!("{found}: the driver of the browser opens no session without it"),
             mend,
         )
     };
