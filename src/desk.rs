@@ -37,6 +37,10 @@ pub use standing::Condition;
 /// An alert that was told to be over and is back is told again if it stays.
 const BACK_AGAIN: SignedDuration = SignedDuration::from_mins(10);
 
+/// An alert at some probes of a provider is told so much later: what another of them sees in the same moment is part of the
+/// same notice, not a second one.
+const GATHER: SignedDuration = SignedDuration::from_secs(3);
+
 /// From one reminder to the next: growing, the last one repeats.
 const REMINDERS: [SignedDuration; 4] = [
     SignedDuration::from_hours(1),
@@ -297,7 +301,20 @@ impl Desk {
 
     fn open_case(&mut self, incident: &Incident, at: Timestamp) {
         let alert = self.alert(incident);
+        let fingerprint = alert.fingerprint.clone();
+        let gathers = self.may_reach_further(&alert.scope);
         self.put(alert, Source::Detector, at);
+        if let Some(case) = self.cases.get_mut(&fingerprint).filter(|_| gathers) {
+            case.hold_until = case.hold_until.max(at + GATHER);
+        }
+    }
+
+    /// Whether a scope names probes, and not all of their providers.
+    fn may_reach_further(&self, scope: &Scope) -> bool {
+        !scope.probe.is_empty()
+            && self.plan.probes.iter().any(|(id, ward)| {
+                scope.provider.contains(&ward.provider) && !scope.probe.contains(id)
+            })
     }
 
     /// Opens the case of a new alert; what comes up right after the start of the process is held back for a moment.

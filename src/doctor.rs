@@ -2,6 +2,7 @@
 //! ends it, and contacts what the configuration names, and nothing else.
 
 mod browser;
+mod localhost;
 mod network;
 mod settings;
 mod storage;
@@ -87,7 +88,9 @@ impl Check {
 pub async fn examine(config: Option<&Daemon>) -> Vec<Check> {
     let usual = browsers::Settings::default();
     let browser = config.map_or(&usual, |config| &config.browser);
-    let mut checks = browser::checks(browser).await;
+    // Before the browser: a driver that fails for want of it does not say so.
+    let mut checks = localhost::checks(browser).await;
+    checks.extend(browser::checks(browser).await);
     checks.extend(system::checks(browser));
     let Some(config) = config else {
         checks.push(network::route(false));

@@ -346,12 +346,17 @@ impl Detector {
         }
     }
 
+    /// What opens and is widened in one instant was never narrower.
     fn say(&self, index: usize, what: What, now: i64, changes: &mut Vec<Change>) {
-        changes.push(Change {
-            at: moment(now),
-            what,
-            incident: self.cases[index].incident(&self.everyone),
+        let (at, incident) = (moment(now), self.cases[index].incident(&self.everyone));
+        let opened = changes.iter_mut().rev().find(|change| {
+            let is_beginning = matches!(change.what, What::Opened | What::Reopened);
+            is_beginning && change.at == at && change.incident.fingerprint == incident.fingerprint
         });
+        match (opened, what) {
+            (Some(opened), What::Widened) => opened.incident = incident,
+            _ => changes.push(Change { at, what, incident }),
+        }
     }
 }
 

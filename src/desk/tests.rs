@@ -98,6 +98,11 @@ impl Timeline {
         events(&turn)
     }
 
+    /// A tick when all that was seen in one moment is told.
+    fn gathered(&mut self, at: i64) -> Vec<Event> {
+        events(&self.desk.tick(&self.conditions, minute(at) + GATHER))
+    }
+
     fn run(&mut self, at: i64, class: Option<Class>, metadata: &str) -> Vec<Event> {
         self.runs += 1;
         let run = run(self.runs, minute(at), class, metadata);
@@ -512,8 +517,8 @@ proptest! {
             if index == restart {
                 restarted.restart(at - 1);
             }
-            let told = (plain.run(at, class, ""), plain.tick(at));
-            let told_after = (restarted.run(at, class, ""), restarted.tick(at));
+            let told = (plain.run(at, class, ""), plain.gathered(at));
+            let told_after = (restarted.run(at, class, ""), restarted.gathered(at));
             // What comes up within the settle time of a start is told when it is over.
             if index.abs_diff(restart) > 1 {
                 prop_assert_eq!(told, told_after);
@@ -671,4 +676,34 @@ fn an_alert_that_nobody_remembers_is_over() {
     );
     let turn = line.desk.resume(minute(101));
     assert_eq!(events(&turn), [Event::Resolved]);
+}
+
+/// Two probes of a provider with a fault that does not pass by itself, seen by both within a second.
+#[test]
+fn what_siblings_see_in_one_moment_is_one_notice_that_names_both() {
+    for apart_ms in [0, 700] {
+        let mut line = Timeline::new();
+        let second_at = |at: i64| minute(at) + SignedDuration::from_millis(apart_ms);
+        let mut told = Vec::new();
+        for number in 0..303 {
+            let class = (number >= 300).then_some(Class::RedirectUriMismatch);
+            let at = number * 5;
+            told.extend(line.run(at, class, ""));
+            line.runs += 1;
+            let other = Run {
+                probe: other_probe(),
+                environment: "staging".to_owned(),
+                ..run(line.runs, second_at(at), class, "")
+            };
+            let turn = line.desk.observe(&other, second_at(at));
+            told.extend(events(&turn));
+            told.extend(events(&line.desk.judge(second_at(at))));
+            let turn = line.desk.tick(&[], second_at(at) + GATHER);
+            for news in &turn.news {
+                assert_ne!(news.alert.scope.environment.len(), 1, "{:?}", news.alert);
+            }
+            told.extend(events(&turn));
+        }
+        assert_eq!(told, [Event::Fired], "{apart_ms} ms apart");
+    }
 }

@@ -72,6 +72,15 @@ impl Serving {
         kill(self.pid(), Signal::SIGHUP).unwrap();
     }
 
+    /// Gives it no time of the processor until it may go on.
+    pub(crate) fn hold(&self) {
+        kill(self.pid(), Signal::SIGSTOP).unwrap();
+    }
+
+    pub(crate) fn go_on(&self) {
+        kill(self.pid(), Signal::SIGCONT).unwrap();
+    }
+
     /// Asks it to stop, and gives how it ended with its whole log.
     pub(crate) fn stop(mut self) -> (ExitStatus, Vec<String>) {
         kill(self.pid(), Signal::SIGTERM).unwrap();
@@ -121,6 +130,12 @@ impl Serving {
 
     pub(crate) async fn probes_become(&self, wanted: &[&str]) {
         until(|| async { (self.probes().await == wanted).then_some(()) }).await;
+    }
+
+    pub(crate) async fn json(&self, path: &str) -> Json {
+        let (status, body) = get(&self.client, &format!("{}{path}", self.base)).await;
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).unwrap()
     }
 
     pub(crate) async fn metrics(&self) -> String {

@@ -30,8 +30,17 @@ environments:
     };
     // What the machine of the test has little of is only to be looked at.
     for name in [
-        "driver", "browser", "versions", "sandbox", "session", "store", "secrets", "listen",
-        "provider", "clock",
+        "localhost",
+        "driver",
+        "browser",
+        "versions",
+        "sandbox",
+        "session",
+        "store",
+        "secrets",
+        "listen",
+        "provider",
+        "clock",
     ] {
         assert_eq!(level(name).as_deref(), Some("ok"), "{name}: {report:#}");
     }

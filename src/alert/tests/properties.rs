@@ -185,12 +185,12 @@ fn silences() -> impl Strategy<Value = Silence> {
     let pace = prop::sample::select(vec![1_u64, 2, 7, 30, 60, 90, 420, 600]);
     let objective = prop::sample::select(vec![None, None, None, Some(40.0)]);
     (
-        prop::collection::vec(pace, 1..5),
+        prop::collection::vec(pace, 1..4),
         1_usize..60,
         2_usize..40,
         objective,
         any::<bool>(),
-        60_i64..4000,
+        60_i64..1500,
     )
         .prop_map(|(paces_s, rounds, every_nth, objective, is_off, slots)| {
             let least = paces_s.iter().min().copied().unwrap() as i64;
@@ -200,7 +200,6 @@ fn silences() -> impl Strategy<Value = Silence> {
                 every_nth,
                 objective,
                 is_off,
-                // Up to an hour of the fastest, and over its end where probes are slow.
                 lasts_s: slots * least,
             }
         })

@@ -213,11 +213,11 @@ fn a_silence_of_any_length_is_noted_at_once() {
         }
     }
     timeline.changes.extend(timeline.detector.tick(at(2 * DAY)));
-    timeline.expect(&["opened monitor []"]);
+    timeline.expect(&["opened monitor [acme]"]);
     timeline
         .changes
         .extend(timeline.detector.tick(at(40 * DAY)));
-    timeline.expect(&["resolved monitor []"]);
+    timeline.expect(&["resolved monitor [acme]"]);
 }
 
 #[test]
