@@ -119,7 +119,7 @@ fn shrink(shared: &Shared, order: &mut Order) -> Result<(), Error> {
             "the database could not be written anew: it takes more of the disk than it needs"
         );
     }
-    order.enough = room::database(folder)? / 4 * 5;
+    order.enough = room::database(folder)? / 2 * 3;
     Ok(())
 }
 
