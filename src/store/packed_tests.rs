@@ -249,6 +249,74 @@ async fn many_runs_of_one_day_are_packed_before_it_is_over() {
     assert_eq!(list.iter().map(|run| run.id).collect::<Vec<_>>(), expected);
 }
 
+/// A run with so many bytes of evidence that nothing presses.
+fn noisy(second: u64, bytes: usize) -> Run {
+    let mut run = run("prod", second, Outcome::Failed);
+    let mut noise = second + 1;
+    let noise = std::iter::repeat_with(|| {
+        noise = noise
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        char::from(b'a' + (noise >> 33) as u8 % 26)
+    });
+    let noise = noise.take(bytes).collect();
+    run.evidence.as_mut().unwrap().exchanges[0].response_body = noise;
+    run
+}
+
+#[tokio::test]
+async fn limits_hold_while_runs_come_in() {
+    const MOST: u64 = 24 << 20;
+    const DAYS: u64 = 15;
+    const A_DAY: u64 = 256;
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder).store;
+    let limits = Limits {
+        runs: Duration::from_secs(10 * DAY),
+        size_bytes: MOST,
+        ..everything()
+    };
+    let mut biggest = 0;
+    for day in 0..DAYS {
+        let writing = async {
+            for n in 0..A_DAY / 64 {
+                let mut batch = Batch::new();
+                for n in n * 64..(n + 1) * 64 {
+                    batch.append(&noisy(day * DAY + n * (DAY / A_DAY), 16_000));
+                }
+                store.commit(batch).await.unwrap();
+            }
+        };
+        let tending = async {
+            for hour in [2, 23] {
+                let now = at(day * DAY + hour * 3600);
+                store.tend(limits, now).await.unwrap();
+            }
+        };
+        futures::join!(writing, tending);
+        let tended = store.tend(limits, at((day + 1) * DAY)).await.unwrap();
+        assert!(tended.bytes <= MOST, "day {day}: {}", tended.bytes);
+        biggest = biggest.max(tended.bytes);
+    }
+    assert!(
+        biggest > MOST / 2,
+        "it never came near the limit: {biggest}"
+    );
+    // Days go as a whole.
+    let first = (DAYS - 10) * DAY;
+    let span = Span::new(at(0), at(DAYS * DAY));
+    let mut ends = store.by_end(at(0), span.to, None);
+    let mut runs = Vec::new();
+    while let Some(more) = ends.next().await.unwrap() {
+        runs.extend(more);
+    }
+    assert!(runs.iter().all(|run| run.started_at >= at(first)));
+    assert_eq!(runs.len() as u64, 10 * A_DAY, "evidence went, not runs");
+    let newest = store.evidence(runs.last().unwrap().id).await.unwrap();
+    let oldest = store.evidence(runs[0].id).await.unwrap();
+    assert!(newest.is_some() && oldest.is_none());
+}
+
 #[tokio::test]
 async fn evidence_goes_first_then_history_and_never_the_daemons_own_state() {
     #[derive(serde::Serialize, serde::Deserialize, PartialEq, Debug)]
@@ -265,18 +333,7 @@ async fn evidence_goes_first_then_history_and_never_the_daemons_own_state() {
         .unwrap();
     let seconds: Vec<u64> = (0..60).map(|n| n * 3600 + 5).collect();
     for &second in &seconds {
-        let mut run = run("prod", second, Outcome::Failed);
-        let mut noise = second + 1;
-        let noise: String = std::iter::repeat_with(|| {
-            noise = noise
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            char::from(b'a' + (noise >> 33) as u8 % 26)
-        })
-        .take(40_000)
-        .collect();
-        run.evidence.as_mut().unwrap().exchanges[0].response_body = noise;
-        store.append(&run).await.unwrap();
+        store.append(&noisy(second, 40_000)).await.unwrap();
     }
     let now = at(10 * DAY);
     let all_bytes = store.tend(everything(), now).await.unwrap().bytes;
