@@ -21,6 +21,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use tokio::sync::watch;
+use tower_http::compression::{CompressionLayer, CompressionLevel};
 
 pub use access::{Access, Right, Token};
 pub use alerts::{Alerts, Deploys, Marker, Shown, Silences, Taken, Wanted};
@@ -114,6 +115,8 @@ pub fn router(state: State) -> Router {
         })
         .layer(from_fn_with_state(state.clone(), access::guard))
         .layer(map_response(harden))
+        // For who asks, as Prometheus does: thousands of lines are much alike.
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
         .with_state(state)
 }
 

@@ -456,6 +456,13 @@ async fn metrics_come_in_the_format_that_is_asked_for_or_not_at_all() {
     let open = "application/openmetrics-text; version=1.0.0; charset=utf-8".to_owned();
     let wanted = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5";
     assert_eq!(ask(wanted).await, (open, true));
+    let request = daemon.client.get(format!("{}/metrics", daemon.base));
+    let pressed = request.header("accept-encoding", "gzip").send().await;
+    let pressed = pressed.unwrap().bytes().await.unwrap();
+    let mut text = String::new();
+    let mut reader = flate2::read::GzDecoder::new(&pressed[..]);
+    std::io::Read::read_to_string(&mut reader, &mut text).unwrap();
+    assert!(text.contains("authcanary_build_info") && text.len() > 4 * pressed.len());
     daemon.stop().await;
 
     let closed = Telemetry::new("here").unwrap().without_prometheus();
