@@ -78,6 +78,7 @@ impl Detector {
     pub(super) fn advance(&mut self, now: i64, changes: &mut Vec<Change>) {
         while let Some(at) = self.next_silence(now) {
             self.end_what_is_over(at, changes);
+            self.clock = self.clock.max(at);
             if !self.pass_over(now) {
                 self.note_silence(at, changes);
             }
